@@ -1,0 +1,92 @@
+"""How a terminal is dialled, who is dialling it right now, and what its log looked like last time."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models.functions import Now
+
+from iclock.models import Terminal
+from zkbio import crypto
+from zkbio.clock import validate_zone
+
+_SEAL = "devices_device.comm_key"
+
+
+def default_interval() -> int:
+    return settings.POLL_SECONDS
+
+
+class Device(models.Model):
+    """An address on the network where a terminal answers. The terminal itself is known from its first answer on."""
+
+    class Transport(models.TextChoices):
+        TCP = "tcp", "TCP"
+        UDP = "udp", "UDP"
+
+    uuid = models.UUIDField(default=uuid4, unique=True, editable=False)
+    key = models.SlugField(
+        "id", max_length=50, unique=True, validators=[RegexValidator(r"^[a-z0-9_-]+$")], help_text="Its name in URLs."
+    )
+    name = models.CharField(max_length=100)
+    host = models.GenericIPAddressField("IP address")
+    port = models.PositiveIntegerField(default=4370, validators=[MinValueValidator(1), MaxValueValidator(65_535)])
+    transport = models.CharField(max_length=3, choices=Transport.choices, default=Transport.TCP)
+    comm_key_sealed = models.BinaryField(null=True, editable=False)
+    timeout = models.PositiveSmallIntegerField(
+        "timeout, seconds", default=5, validators=[MinValueValidator(1), MaxValueValidator(60)]
+    )
+    encoding = models.CharField(max_length=20, default="UTF-8", help_text="The code page of names on the unit.")
+    time_zone = models.CharField(
+        max_length=64,
+        blank=True,
+        validators=[validate_zone],
+        help_text="The zone its terminal gets at the first contact; empty: the platform's.",
+    )
+    terminal = models.OneToOneField(
+        Terminal, models.SET_NULL, null=True, blank=True, editable=False, related_name="device"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    # When to poll: data, not code.
+    enabled = models.BooleanField("polled", default=True)
+    interval = models.PositiveIntegerField(
+        "interval, seconds", default=default_interval, validators=[MinValueValidator(1)]
+    )
+    next_poll_at = models.DateTimeField(db_default=Now(), editable=False)
+    failures = models.PositiveIntegerField("failures in a row", default=0, editable=False)
+
+    # One session per terminal: whoever raised the token last holds the lease until it expires.
+    lease_token = models.BigIntegerField(default=0, editable=False)
+    lease_expires_at = models.DateTimeField(null=True, editable=False)
+
+    # The log as it was read last: its first ``log_bytes`` bytes have the digest and are all in the database.
+    log_width = models.PositiveSmallIntegerField(default=0, editable=False)
+    log_bytes = models.PositiveIntegerField(default=0, editable=False)
+    log_digest = models.BinaryField(max_length=32, default=b"", editable=False)
+    log_read_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["host", "port"], name="devices_device_address")]
+        indexes = [
+            models.Index(fields=["next_poll_at"], condition=models.Q(enabled=True), name="devices_device_due")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.host}:{self.port})"
+
+    @property
+    def comm_key(self) -> int:
+        """The unit's communication password, 0 when none is set. Raises zkbio.crypto.SealError."""
+        if not self.comm_key_sealed:
+            return 0
+        return int(crypto.unseal(self.comm_key_sealed, table=_SEAL, row=self.uuid))
+
+    @comm_key.setter
+    def comm_key(self, key: int) -> None:
+        self.comm_key_sealed = crypto.seal(str(key).encode(), table=_SEAL, row=self.uuid) if key else None

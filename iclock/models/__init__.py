@@ -1,0 +1,5 @@
+from iclock.models.quarantine import QuarantinedRecord
+from iclock.models.terminal import Terminal, TerminalPresence
+from iclock.models.transaction import Transaction, TransactionBlock
+
+__all__ = ["QuarantinedRecord", "Terminal", "TerminalPresence", "Transaction", "TransactionBlock"]

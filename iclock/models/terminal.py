@@ -1,0 +1,107 @@
+"""Terminals as the platform knows them, whoever dials whom."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import uuid4
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Case, F, Q, Value, When
+from django.db.models.functions import Now
+
+from personnel.models import Area
+from personnel.models.organisation import UNAUTHORIZED_AREA_ID
+from zkbio.clock import validate_zone
+
+
+class State(models.TextChoices):
+    """A terminal's state as the API spells it."""
+
+    UNAUTHORIZED = "0", "Not authorised yet"
+    ONLINE = "1", "Online"
+    OFFLINE = "3", "Offline"
+    DISCONNECTED = "4", "Disconnected"
+
+
+class TerminalQuerySet(models.QuerySet["Terminal"]):
+    """Terminals with what is derived of them."""
+
+    def with_state(self) -> TerminalQuerySet:
+        """Adds ``state`` (see :class:`State`): computed, so that nobody has to keep it."""
+        limit = timedelta(minutes=settings.OFFLINE_ALARM_MINUTES)
+        return self.annotate(
+            state=Case(
+                When(admission=Terminal.Admission.PENDING, then=Value(State.UNAUTHORIZED.value)),
+                When(presence__online=True, then=Value(State.ONLINE.value)),
+                When(
+                    Q(presence=None) | Q(presence__last_activity=None) | Q(presence__last_activity__lt=Now() - limit),
+                    then=Value(State.DISCONNECTED.value),
+                ),
+                default=Value(State.OFFLINE.value),
+                output_field=models.CharField(),
+            ),
+            last_activity=F("presence__last_activity"),
+        )
+
+
+def default_zone() -> str:
+    return settings.ZKBIO_TIME_ZONE
+
+
+class Terminal(models.Model):
+    """One unit, known by its serial number. Its punches outlive this row: they keep serial and alias as text."""
+
+    class Admission(models.TextChoices):
+        PENDING = "pending", "Pending"
+        APPROVED = "approved", "Approved"
+        BLOCKED = "blocked", "Blocked"
+
+    uuid = models.UUIDField(default=uuid4, unique=True, editable=False)
+    sn = models.CharField("serial number", max_length=50, unique=True)
+    alias = models.CharField(max_length=100)
+    ip_address = models.GenericIPAddressField(null=True, blank=True)
+    terminal_name = models.CharField("model", max_length=50, blank=True)
+    fw_ver = models.CharField("firmware", max_length=100, blank=True)
+    push_ver = models.CharField("PUSH version", max_length=50, blank=True)
+    platform = models.CharField(max_length=50, blank=True)
+    admission = models.CharField(max_length=8, choices=Admission.choices, default=Admission.APPROVED)
+    time_zone = models.CharField(
+        max_length=64,
+        default=default_zone,
+        validators=[validate_zone],
+        help_text="IANA name (Europe/Madrid) or fixed offset (UTC+05:30). Punches already here keep their instant.",
+    )
+    area = models.ForeignKey(Area, models.PROTECT, default=UNAUTHORIZED_AREA_ID, related_name="terminals")
+    is_attendance = models.BooleanField("counts for attendance", default=True)
+    heartbeat = models.PositiveIntegerField("heartbeat, seconds", default=10)
+    transfer_time = models.CharField(max_length=100, default="00:00;14:05")
+    transfer_interval = models.PositiveIntegerField("transfer interval, minutes", default=1)
+
+    user_count = models.PositiveIntegerField(default=0, editable=False)
+    fp_count = models.PositiveIntegerField(default=0, editable=False)
+    face_count = models.PositiveIntegerField(default=0, editable=False)
+    palm_count = models.PositiveIntegerField(default=0, editable=False)
+    transaction_count = models.PositiveIntegerField(default=0, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TerminalQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.alias} ({self.sn})"
+
+
+class TerminalPresence(models.Model):
+    """When a terminal was last heard of: narrow, because it is written at every contact."""
+
+    terminal = models.OneToOneField(Terminal, models.CASCADE, primary_key=True, related_name="presence")
+    online = models.BooleanField(default=False)
+    since = models.DateTimeField(help_text="When it became online or offline.")
+    last_activity = models.DateTimeField(null=True)
+    push_time = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{'online' if self.online else 'offline'} since {self.since:%Y-%m-%d %H:%M:%S}"

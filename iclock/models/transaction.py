@@ -1,0 +1,95 @@
+"""Punches. Rows enter through ``iclock.domain.ingest.record_punches`` and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.db import models
+
+from iclock.models.terminal import Terminal
+from iclock.punch import Source
+from personnel.models import Employee
+from zkbio.clock import ClockNote
+from zkbio.wallclock import WallClockField
+
+# Ids per counter block (TransactionBlock); the triggers of migration 0002 divide by the same number.
+BLOCK_IDS: Final = 2000
+
+
+class TransactionQuerySet(models.QuerySet["Transaction"]):
+    def live(self) -> TransactionQuerySet:
+        """Without tombstones: what lists, counters and exports show."""
+        return self.filter(deleted_at=None)
+
+
+class Transaction(models.Model):
+    """One punch. Ids ascend in the order rows become visible, and ``upload_time`` never falls with the id.
+
+    The person and the terminal are joined by emp_code and serial number, not by a stored id: a punch that arrived
+    before its employee was created belongs to them from the moment they are (docs/adr/0003).
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    terminal_sn = models.CharField(max_length=50, blank=True)
+    terminal_alias = models.CharField(max_length=100, null=True)  # noqa: DJ001 - the contract tells null from ""
+    area_alias = models.CharField(max_length=200, null=True)  # noqa: DJ001
+    emp_code = models.CharField("employee code", max_length=24)
+    punch_time = WallClockField(help_text="The terminal's wall clock, as it said it.")
+    punched_at = models.DateTimeField(help_text="The instant, by the terminal's zone when the punch arrived.")
+    utc_offset = models.SmallIntegerField("offset from UTC, minutes")
+    clock_note = models.SmallIntegerField(choices=[(note.value, note.name.lower()) for note in ClockNote], default=0)
+    punch_state = models.SmallIntegerField()
+    verify_type = models.SmallIntegerField()
+    work_code = models.CharField(max_length=20, null=True)  # noqa: DJ001
+    source = models.SmallIntegerField(choices=[(source.value, source.name.lower()) for source in Source])
+    is_attendance = models.BooleanField()
+    is_mask = models.SmallIntegerField(null=True)
+    temperature = models.FloatField(null=True)
+    upload_time = models.DateTimeField()
+    deleted_at = models.DateTimeField(null=True, help_text="A tombstone: a new full read doesn't bring the row back.")
+
+    emp = models.ForeignObject(
+        Employee,
+        models.DO_NOTHING,
+        from_fields=["emp_code"],
+        to_fields=["emp_code"],
+        null=True,
+        related_name="transactions",
+    )
+    terminal = models.ForeignObject(
+        Terminal,
+        models.DO_NOTHING,
+        from_fields=["terminal_sn"],
+        to_fields=["sn"],
+        null=True,
+        related_name="transactions",
+    )
+
+    objects = TransactionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["terminal_sn", "emp_code", "punch_time"], name="iclock_transaction_identity"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["emp_code", "id"], name="iclock_transaction_emp"),
+            models.Index(fields=["terminal_sn", "id"], name="iclock_transaction_terminal"),
+            models.Index(fields=["punch_time", "id"], name="iclock_transaction_punched"),
+            models.Index(fields=["upload_time", "id"], name="iclock_transaction_uploaded"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.emp_code} {self.punch_time:%Y-%m-%d %H:%M:%S}"
+
+
+class TransactionBlock(models.Model):
+    """How many live rows have an id in ``[block * BLOCK_IDS, (block + 1) * BLOCK_IDS)``; kept by triggers."""
+
+    block = models.BigIntegerField(primary_key=True)
+    live = models.IntegerField()
+
+    def __str__(self) -> str:
+        return f"block {self.block}: {self.live}"

@@ -1,0 +1,33 @@
+"""The values that travel from a terminal's bytes to the door. Pure; no Django."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class Source(IntEnum):
+    """Who brought a punch. The API tells only terminal (1) from import or hand (0)."""
+
+    IMPORT = 0
+    PULL = 1
+    PUSH = 2
+    MANUAL = 3
+
+
+class Punch(NamedTuple):
+    """One punch as its terminal told it: ``punch_time`` is the terminal's naive wall clock, the codes are raw."""
+
+    emp_code: str
+    punch_time: datetime
+    punch_state: int
+    verify_type: int
+    work_code: str | None = None
+
+
+class Reject(NamedTuple):
+    """A record that can't be a punch: its bytes, and why in a sentence."""
+
+    raw: bytes
+    reason: str
