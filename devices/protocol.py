@@ -103,7 +103,7 @@ def checksum(packet: bytes) -> int:
     """One's complement of the end-around-carry sum of the packet's 16-bit words, its checksum field being 0."""
     if len(packet) % 2:
         packet += b"\0"
-    total = sum(struct.unpack(f"<{len(packet) // 2}H", packet))
+    total: int = sum(struct.unpack(f"<{len(packet) // 2}H", packet))
     while total > 0xFFFF:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
@@ -128,4 +128,5 @@ def decode_time(value: int) -> datetime:
     days, seconds = divmod(value, _SECONDS_A_DAY)
     months, day = divmod(days, 31)
     year, month = divmod(months, 12)
-    return datetime(2000 + year, month + 1, day + 1, seconds // 3600, seconds // 60 % 60, seconds % 60)
+    clock = seconds // 3600, seconds // 60 % 60, seconds % 60
+    return datetime(2000 + year, month + 1, day + 1, *clock)  # noqa: DTZ001 - a terminal's clock knows no zone
