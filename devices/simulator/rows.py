@@ -62,9 +62,7 @@ def encode_user(user: SimUser, *, width: int, encoding: str) -> bytes:
         number = int(user.user_id)
         return USER_28.pack(user.uid, user.privilege, password, name, user.card, user.group, user.time_zones[0], number)
     user_id = user.user_id.encode(encoding, "surrogateescape")
-    return USER_72.pack(
-        user.uid, user.privilege, password, name[:23], user.card, user.group, *user.time_zones, user_id
-    )
+    return USER_72.pack(user.uid, user.privilege, password, name[:23], user.card, user.group, *user.time_zones, user_id)
 
 
 def decode_user(row: bytes, *, encoding: str) -> SimUser:

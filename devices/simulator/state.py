@@ -209,13 +209,13 @@ class TerminalState:
         if surplus > 0:
             del self._log[:surplus]
 
-    def clear_log(self, by: Clearing = Clearing(0, 0)) -> None:  # noqa: B008 - frozen
+    def clear_log(self, by: Clearing = Clearing(0, 0)) -> None:
         """Empty the punch log; the ledger remembers."""
         with self._lock:
             self._log.clear()
             self.clearings.append(by)
 
-    def clear_data(self, by: Clearing = Clearing(0, 0)) -> None:  # noqa: B008 - frozen
+    def clear_data(self, by: Clearing = Clearing(0, 0)) -> None:
         """Empty the unit: people, templates and punches."""
         with self._lock:
             for held in (self._users, self._uids, self._templates):

@@ -1,0 +1,127 @@
+"""``python -m devices.simulator``: terminals in a process of their own, until SIGTERM or SIGINT.
+
+One JSON line a terminal says where it listens. With ``--control``, orders are read from standard input (see
+`devices.simulator.control`) and its end stops the process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import signal
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from datetime import timedelta
+from threading import Event, Thread
+
+from devices.simulator.control import Control
+from devices.simulator.people import hire, working_days
+from devices.simulator.spec import PUNCH_WIDTHS, TerminalSpec
+from devices.simulator.terminal import SimulatedTerminal
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the terminals that the options describe."""
+    options = _parser().parse_args(argv)
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with ExitStack() as running:
+        terminals = [running.enter_context(_terminal(options, index)) for index in range(options.count)]
+        for terminal in terminals:
+            _say(json.dumps(_address(terminal)))
+        _employ(terminals, options, stop)
+        stop.wait()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m devices.simulator", description="Simulated attendance terminals.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=4370, help="of the first terminal, the others follow; 0: any free")
+    parser.add_argument("--count", type=int, default=1, help="how many terminals")
+    parser.add_argument("--serial", default="SIM0001", help="of the first terminal; its number counts on")
+    parser.add_argument("--comm-key", type=int, default=0)
+    parser.add_argument("--people", type=int, default=24)
+    parser.add_argument("--log-size", type=int, default=0, help="punches already in each log")
+    parser.add_argument("--capacity", type=int, default=100_000, help="punches a log can hold")
+    parser.add_argument("--punch-every", type=float, default=0.0, metavar="SECONDS", help="0: nobody punches")
+    parser.add_argument("--punch-width", type=int, choices=PUNCH_WIDTHS, default=40, help="bytes a punch (generation)")
+    parser.add_argument("--utc-offset", type=int, default=0, metavar="MINUTES", help="of the terminals' clocks")
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same people, cards and minutes")
+    parser.add_argument("--control", action="store_true", help="read JSON orders from standard input")
+    return parser
+
+
+def _terminal(options: argparse.Namespace, index: int) -> SimulatedTerminal:
+    people = hire(options.people, seed=options.seed)
+    spec = TerminalSpec(
+        serial=_serial(options.serial, index),
+        comm_key=options.comm_key,
+        users=people,
+        user_capacity=max(3_000, options.people),
+        punch_capacity=options.capacity,
+        punch_width=options.punch_width,
+        user_width=72 if options.punch_width == 40 else 28,
+        utc_offset=timedelta(minutes=options.utc_offset),
+    )
+    terminal = SimulatedTerminal(spec, host=options.host, port=options.port + index if options.port else 0)
+    terminal.fill(working_days(people, options.log_size, until=terminal.now(), seed=options.seed + index))
+    return terminal
+
+
+def _serial(first: str, index: int) -> str:
+    """The serial ``index`` places after ``first``: its trailing number counts on, at the same width."""
+    stem = first.rstrip("0123456789")
+    digits = first[len(stem) :]
+    if not index:
+        return first
+    return f"{stem}{int(digits or 0) + index:0{len(digits)}d}"
+
+
+def _address(terminal: SimulatedTerminal) -> dict[str, str | int]:
+    comm_key = terminal.spec.comm_key
+    return {"serial": terminal.spec.serial, "host": terminal.host, "port": terminal.port, "comm_key": comm_key}
+
+
+def _employ(terminals: list[SimulatedTerminal], options: argparse.Namespace, stop: Event) -> None:
+    if options.punch_every > 0 and options.people > 0:
+        Thread(target=_keep_punching, args=(terminals, options, stop), daemon=True).start()
+    if options.control:
+        control = Control({terminal.spec.serial: terminal for terminal in terminals})
+        Thread(target=_obey, args=(sys.stdin, control, stop), daemon=True).start()
+
+
+def _keep_punching(terminals: list[SimulatedTerminal], options: argparse.Namespace, stop: Event) -> None:
+    draw = random.Random(options.seed)  # noqa: S311 - who comes next
+    inside: set[tuple[str, str]] = set()
+    while not stop.wait(options.punch_every):
+        for terminal in terminals:
+            users = terminal.users()
+            if users:
+                _pass_by(terminal, draw.choice(users).user_id, inside)
+
+
+def _pass_by(terminal: SimulatedTerminal, user_id: str, inside: set[tuple[str, str]]) -> None:
+    """Whoever is out checks in, whoever is in checks out."""
+    who = terminal.spec.serial, user_id
+    if terminal.punch(user_id, state=int(who in inside)) is not None:
+        inside ^= {who}
+
+
+def _obey(lines: Iterable[str], control: Control, stop: Event) -> None:
+    for line in lines:
+        if line.strip():
+            _say(control.answer(line))
+    stop.set()
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

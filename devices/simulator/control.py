@@ -1,0 +1,93 @@
+"""Remote control of running terminals: one JSON object a line in, one out.
+
+    {"punch": {"serial": "SIM0001", "user_id": "1001"}}            optional: "at" (ISO, naive), "verify", "state"
+    {"fault": {"serial": "SIM0001", "kind": "Silent", "command": 13, "nth": 1, "times": null}}
+    {"heal":  {"serial": "SIM0001"}}                               takes all faults away
+    {"clock": {"serial": "SIM0001", "shift_seconds": 3600}}
+    {"reboot": {"serial": "SIM0001", "down_for": 2}}
+    {"state": {"serial": "SIM0001"}}                               counts, ledger, commands received
+
+A fault's further fields are those of its class in `devices.simulator.faults`; it joins the faults already there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from devices.simulator.faults import KINDS, Fault, Faults
+from devices.simulator.terminal import SimulatedTerminal
+
+Arguments = dict[str, Any]
+Answer = dict[str, Any]
+
+
+class Control:
+    """Carries out control lines on the terminals it was given."""
+
+    def __init__(self, terminals: Mapping[str, SimulatedTerminal]) -> None:
+        self._terminals = terminals
+        self._faults: dict[str, list[Fault]] = {}
+
+    def answer(self, line: str) -> str:
+        """The JSON answer to a control line: ``{"ok": true, …}`` or ``{"ok": false, "error": …}``."""
+        try:
+            return json.dumps({"ok": True, **self._carry_out(json.loads(line))})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return json.dumps({"ok": False, "error": f"{type(error).__name__}: {error}"})
+
+    def _carry_out(self, order: dict[str, Arguments]) -> Answer:
+        ((verb, arguments),) = order.items()
+        terminal = self._terminals[arguments.pop("serial")]
+        return _VERBS[verb](self, terminal, arguments)
+
+    def punch(self, terminal: SimulatedTerminal, arguments: Arguments) -> Answer:
+        at = arguments.pop("at", None)
+        punch = terminal.punch(**arguments, at=datetime.fromisoformat(at) if at else None)
+        return {"punched": punch is not None, "at": punch.time.isoformat() if punch else None}
+
+    def fault(self, terminal: SimulatedTerminal, arguments: Arguments) -> Answer:
+        kind = KINDS[arguments.pop("kind")]
+        armed = self._faults.setdefault(terminal.spec.serial, [])
+        armed.append(kind(**arguments))
+        terminal.faults = Faults(*armed)
+        return {"faults": len(armed)}
+
+    def heal(self, terminal: SimulatedTerminal, _arguments: Arguments) -> Answer:
+        self._faults.pop(terminal.spec.serial, None)
+        terminal.faults = Faults()
+        return {"faults": 0}
+
+    def clock(self, terminal: SimulatedTerminal, arguments: Arguments) -> Answer:
+        terminal.shift_clock(timedelta(seconds=arguments["shift_seconds"]))
+        return {"now": terminal.now().isoformat()}
+
+    def reboot(self, terminal: SimulatedTerminal, arguments: Arguments) -> Answer:
+        terminal.reboot(float(arguments.get("down_for", 0)))
+        return {"reboots": terminal.reboots}
+
+    def state(self, terminal: SimulatedTerminal, _arguments: Arguments) -> Answer:
+        counts = terminal.counts()
+        return {
+            "users": counts.users,
+            "templates": counts.templates,
+            "punches": counts.punches,
+            "disabled": terminal.disabled,
+            "reboots": terminal.reboots,
+            "clearings": [clearing.command for clearing in terminal.clearings],
+            "commands": terminal.commands(),
+            "now": terminal.now().isoformat(),
+            "ledger": [[punch.user_id, punch.time.isoformat()] for punch in terminal.ledger()],
+        }
+
+
+_VERBS: Final[dict[str, Callable[[Control, SimulatedTerminal, Arguments], Answer]]] = {
+    "punch": Control.punch,
+    "fault": Control.fault,
+    "heal": Control.heal,
+    "clock": Control.clock,
+    "reboot": Control.reboot,
+    "state": Control.state,
+}
