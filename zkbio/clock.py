@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from enum import IntEnum
 from functools import lru_cache
 from typing import NamedTuple
@@ -65,6 +65,28 @@ def read_wall(wall: datetime, where: tzinfo) -> Reading:
     if first == second:
         return Reading(first, ClockNote.PLAIN)
     return Reading(first, ClockNote.AMBIGUOUS if first > second else ClockNote.MISSING)
+
+
+class DayOffsets:
+    """Readings of many wall-clock times in one zone: a day without a clock change is looked up once."""
+
+    def __init__(self, where: tzinfo) -> None:
+        self._where = where
+        self._days: dict[date, Reading | None] = {}
+
+    def read(self, wall: datetime) -> Reading:
+        """The same as :func:`read_wall`."""
+        day = wall.date()
+        try:
+            steady = self._days[day]
+        except KeyError:
+            steady = self._days[day] = self._steady(day)
+        return steady or read_wall(wall, self._where)
+
+    def _steady(self, day: date) -> Reading | None:
+        """The day's one reading, or None when the clock is changed on it."""
+        readings = {read_wall(datetime.combine(day, edge), self._where) for edge in (time.min, time.max)}
+        return readings.pop() if len(readings) == 1 else None
 
 
 def _offset(moment: datetime) -> int:

@@ -1,4 +1,4 @@
-"""The environment, read loudly: a missing or malformed variable stops the start with a sentence that says what to set."""
+"""The environment, read loudly: a missing or malformed variable stops the start with a sentence that mends it."""
 
 from __future__ import annotations
 
