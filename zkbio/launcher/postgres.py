@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-import psycopg2
+import psycopg2  # type: ignore[import-untyped]
 
 from zkbio.launcher import programs, secret_file
 from zkbio.launcher.owner import ENVIRON, Owner, server_owner
@@ -171,6 +171,9 @@ class EmbeddedPostgres:
     def launch(self) -> Running:
         """Starts the server, or takes over the one that an earlier launcher left; returns before it is ready."""
         found = self.find_running()
+        if found and f"unix_socket_directories={self.socket_dir()}" not in found.identity.command:
+            found.stop(signal.SIGINT, 15.0)  # nobody can reach it: its folder was swept out of /tmp
+            found = None
         self.running = found or spawn(
             self._server_command(),
             environ=ENVIRON,
@@ -259,8 +262,7 @@ class EmbeddedPostgres:
             return
         self.running.send(first)
         if not self.running.wait(seconds):
-            self.running.send(signal.SIGQUIT)
-            self.running.stop(signal.SIGQUIT, 6.0)  # it kills its own backends after 5 s
+            self.running.stop(signal.SIGQUIT, 5.5)  # it kills its own backends after 5 s
         self.running.collect()
         self.running = None
 

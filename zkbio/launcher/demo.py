@@ -1,0 +1,53 @@
+"""The demo's simulated terminals: ports that stay, registration, and the line that shows punches arriving."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+from zkbio.launcher.options import Options
+from zkbio.launcher.roles import DEMO_TERMINALS
+from zkbio.launcher.state import write_private
+from zkbio.launcher.trouble import LaunchError
+from zkbio.launcher.valkey import can_listen
+
+PLACES = ("Main entrance", "Warehouse", "Office", "Canteen")
+FIRST_PORT = 4370
+
+
+def choose_first_port(note: Path) -> int:
+    """The first of DEMO_TERMINALS neighbouring free ports; the same as last time if they are free."""
+    remembered = [int(note.read_text())] if note.exists() else []
+    for first in [*remembered, *range(FIRST_PORT, FIRST_PORT + 50 * DEMO_TERMINALS, DEMO_TERMINALS)]:
+        if all(can_listen(port) for port in range(first, first + DEMO_TERMINALS)):
+            write_private(note, f"{first}\n")
+            return first
+    raise LaunchError(f"No {DEMO_TERMINALS} ports are free for the simulated terminals; see who has them: ss -ltnp")
+
+
+def announced(log: Path, offset: int) -> list[dict[str, str | int]]:
+    """What the simulator has said since that place in its log: one JSON line a terminal."""
+    if not log.exists():
+        return []
+    lines = log.read_bytes()[offset:].decode(errors="replace").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
+
+
+def registration(terminal: dict[str, str | int], place: str) -> list[str]:
+    """The arguments of `manage.py add_device` for that terminal."""
+    key = ["--comm-key", str(terminal["comm_key"])] if terminal["comm_key"] else []
+    where = [str(terminal["host"]), "--port", str(terminal["port"])]
+    return ["add_device", *where, "--name", f"Demo {place}", *key, "--if-missing"]
+
+
+def curl_line(options: Options, *, username: str, password: str | None) -> str:
+    """Logs in and reads the newest punches; the password stands in it only if it was made in this run."""
+    if password is None:
+        body = f'"{{\\"username\\":\\"{username}\\",\\"password\\":\\"$ADMIN_PASSWORD\\"}}"'
+    else:
+        body = shlex.quote(json.dumps({"username": username, "password": password}))
+    json_type = "-H 'Content-Type: application/json'"
+    token = f'curl -s {json_type} -d {body} {options.url}api-token-auth/ | sed \'s/.*"token": *"\\([^"]*\\)".*/\\1/\''
+    punches = f"'{options.url}iclock/api/transactions/?ordering=-id&page_size=3'"
+    return f'curl -s -H "Authorization: Token $({token})" {punches}'

@@ -1,0 +1,110 @@
+"""What the operator asked for: read from the environment and the command line, checked before anything is started."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg2  # type: ignore[import-untyped]
+import redis
+
+from zkbio.launcher.state import ROOT, StateDir
+from zkbio.launcher.trouble import LaunchError
+
+WILDCARDS = {"0.0.0.0", "::", "[::]", ""}  # noqa: S104 - recognised, not bound
+
+
+@dataclass(frozen=True)
+class Options:
+    state: StateDir
+    host: str = "0.0.0.0"  # noqa: S104 - terminals and clients call from other machines
+    port: int = 8097
+    admin_username: str | None = None
+    admin_password: str | None = None
+    database_url: str | None = None  # None: the embedded server
+    redis_url: str | None = None
+    demo: bool = False
+
+    @property
+    def url(self) -> str:
+        host = "localhost" if self.host in WILDCARDS else self.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
+
+
+def read_options(environ: Mapping[str, str], arguments: Sequence[str] = ()) -> Options:
+    unknown = [word for word in arguments if word != "--demo"]
+    if unknown:
+        raise LaunchError(f"./script/start knows no {unknown[0]!r}; its only option is --demo (docs/operations.md).")
+    given = {name: value for name, value in environ.items() if value.strip()}
+    return Options(
+        state=StateDir(Path(given.get("STATE_DIR", ROOT / "var")).absolute()),
+        host=given.get("API_HOST", Options.host),
+        port=read_port(given.get("API_PORT", str(Options.port))),
+        admin_username=given.get("ADMIN_USERNAME"),
+        admin_password=given.get("ADMIN_PASSWORD"),
+        database_url=read_url("DATABASE_URL", given.get("DATABASE_URL"), ("postgres", "postgresql")),
+        redis_url=read_url("REDIS_URL", given.get("REDIS_URL"), ("redis", "rediss")),
+        demo="--demo" in arguments,
+    )
+
+
+def read_port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise LaunchError(f"API_PORT={text} is no port; use one from 1 to 65535: API_PORT=8098 ./script/start")
+    return int(text)
+
+
+def read_url(name: str, url: str | None, schemes: tuple[str, ...]) -> str | None:
+    if url is not None and urlsplit(url).scheme not in schemes:
+        raise LaunchError(
+            f"{name} begins with {url.partition(':')[0]!r}; write {name}={schemes[0]}://user:password@host/…"
+        )
+    return url
+
+
+def require_free_port(options: Options) -> None:
+    """Binds the address and lets go of it again: says in words what the web server would only log."""
+    remedy = f"API_PORT={options.port + 1 if options.port >= 1024 else 8097} ./script/start"
+    host = options.host.strip("[]")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, options.port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(1)
+    except socket.gaierror as error:
+        raise LaunchError(f"API_HOST={host} is no address of this machine; API_HOST=0.0.0.0 means all.") from error
+    except OSError as error:
+        raise LaunchError(port_sentence(error, options, remedy)) from error
+
+
+def port_sentence(error: OSError, options: Options, remedy: str) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {options.port} is taken by another program; choose another: {remedy}"
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return f"Ports below 1024 are root's, and {options.port} was asked for; choose another: {remedy}"
+    return f"API_HOST={options.host} is no address of this machine ({error.strerror}); API_HOST=0.0.0.0 means all."
+
+
+def require_database(url: str) -> None:
+    try:
+        with closing(psycopg2.connect(url, connect_timeout=5)):
+            return
+    except psycopg2.Error as error:
+        said = str(error).strip().splitlines()[0] if str(error).strip() else "no answer"
+        raise LaunchError(f'DATABASE_URL can\'t be reached: {said}; try it with: psql "$DATABASE_URL"') from error
+
+
+def require_redis(url: str) -> None:
+    try:
+        with redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5) as client:
+            client.ping()
+    except (redis.RedisError, ValueError, OSError) as error:
+        raise LaunchError(
+            f'REDIS_URL can\'t be reached: {error}; try it with: redis-cli -u "$REDIS_URL" ping'
+        ) from error

@@ -1,0 +1,80 @@
+"""The platform's own programs: how each is started, and for how long it may take its leave."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from zkbio.launcher.options import Options
+from zkbio.launcher.processes import Running, recall, remember, spawn
+from zkbio.launcher.state import ROOT, StateDir
+from zkbio.launcher.supervisor import Service
+
+WEB_WORKERS = 2
+WORKER_THREADS = 50
+DEMO_TERMINALS = 4
+NAMES = {"simulator": "Simulated terminals", "beat": "Celery beat", "worker": "Celery worker", "web": "Web server"}
+STOP_SECONDS = {"simulator": 1.0, "beat": 2.0, "worker": 7.0, "web": 6.0}
+
+
+def web_command(options: Options) -> list[str]:
+    host = f"[{options.host.strip('[]')}]" if ":" in options.host else options.host
+    return [
+        *(sys.executable, "-m", "gunicorn", "zkbio.wsgi:application", "--bind", f"{host}:{options.port}"),
+        *("--worker-class", "gevent", "--workers", str(WEB_WORKERS), "--worker-connections", "1000"),
+        *("--timeout", "120", "--graceful-timeout", "4", "--keep-alive", "5"),
+        *("--limit-request-line", "8190", "--limit-request-fields", "100", "--limit-request-field_size", "8190"),
+        *("--log-level", "warning", "--no-control-socket"),
+    ]
+
+
+def worker_command() -> list[str]:
+    return [
+        *(sys.executable, "-m", "celery", "-A", "zkbio.celery:app", "worker", "--pool", "threads"),
+        *("--concurrency", str(WORKER_THREADS), "--without-gossip", "--without-mingle", "--loglevel", "INFO"),
+    ]
+
+
+def beat_command(state: StateDir) -> list[str]:
+    schedule = str(state.run / "beat-schedule")
+    return [
+        *(sys.executable, "-m", "celery", "-A", "zkbio.celery:app", "beat", "--schedule", schedule),
+        *("--pidfile=", "--loglevel", "INFO"),
+    ]
+
+
+def simulator_command(first_port: int) -> list[str]:
+    return [
+        *(sys.executable, "-m", "devices.simulator", "--count", str(DEMO_TERMINALS), "--port", str(first_port)),
+        *("--people", "36", "--punch-every", "3", "--log-size", "500", "--seed", "7", "--serial", "DEMO0001"),
+    ]
+
+
+def service(key: str, command: Sequence[str], *, environ: Mapping[str, str], state: StateDir) -> Service:
+    record = state.run / f"{key}.json"
+
+    def launch() -> Running:
+        running = spawn(command, environ=environ, log=state.log / f"{key}.log", cwd=ROOT, user={})
+        remember(record, running)
+        return running
+
+    def end(running: Running) -> None:
+        running.stop(signal.SIGTERM, STOP_SECONDS[key])
+        record.unlink(missing_ok=True)
+
+    return Service(NAMES[key], launch, end)
+
+
+def stop_leftovers(state: StateDir) -> list[str]:
+    """Ends what a killed launcher left behind, and only that; gives the names of what there was."""
+    return [NAMES[key] for key in NAMES if stop_leftover(state.run / f"{key}.json", STOP_SECONDS[key])]
+
+
+def stop_leftover(record: Path, seconds: float) -> bool:
+    left = recall(record)
+    if left is not None:
+        left.stop(signal.SIGTERM, seconds)
+    record.unlink(missing_ok=True)
+    return left is not None

@@ -1,0 +1,264 @@
+"""./script/start: brings everything up in order, says what it does, supervises it, and stops it in order."""
+
+from __future__ import annotations
+
+import fcntl
+import http.client
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from zkbio.launcher import demo, roles
+from zkbio.launcher.environment import program_environment
+from zkbio.launcher.options import WILDCARDS, Options, read_options, require_database, require_free_port, require_redis
+from zkbio.launcher.postgres import EmbeddedPostgres, last_line
+from zkbio.launcher.processes import Running, recall, spawn, wait_until
+from zkbio.launcher.signals import StopSignals
+from zkbio.launcher.state import ROOT, StateDir
+from zkbio.launcher.supervisor import Service, Supervisor, say
+from zkbio.launcher.trouble import LaunchError, StopRequestedError
+from zkbio.launcher.valkey import EmbeddedValkey
+
+STEP_SECONDS = 600.0
+WEB_SECONDS = 90.0
+TEND_SECONDS = 0.5
+
+
+def start(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    options = read_options(environ, arguments)
+    options.state.prepare()
+    signals = StopSignals()
+    signals.install()
+    with the_only_start(options):
+        return Start(options, environ, signals).run()
+
+
+@contextmanager
+def the_only_start(options: Options) -> Iterator[None]:
+    """One launcher for one state folder; the lock ends with the process, however that ends."""
+    descriptor = os.open(options.state.run / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(descriptor, 1000, 0).decode() or "it is just starting"
+            raise LaunchError(
+                f"It is running already ({holder.strip()}) with the state folder {options.state.root}; "
+                "for a second one beside it: API_PORT=8098 STATE_DIR=/another/folder ./script/start"
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()}, {options.url}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def step(title: str) -> Iterator[list[str]]:
+    """Says what is done and how long it took; what is appended to the list is said at its end."""
+    remarks: list[str] = []
+    began = time.monotonic()
+    say(f"{title} ...")
+    yield remarks
+    say("".join(f"  {remark}\n" for remark in remarks) + f"  {time.monotonic() - began:.1f} s")
+
+
+class Start:
+    def __init__(self, options: Options, environ: Mapping[str, str], signals: StopSignals) -> None:
+        self.options = options
+        self.state: StateDir = options.state
+        self.signals = signals
+        self.base = environ
+        self.environ: dict[str, str] = {}
+        self.supervisor = Supervisor(options.state.log)
+        self.made_password: str | None = None
+
+    def run(self) -> int:
+        try:
+            self.bring_up()
+            while not self.signals.requested:
+                self.supervisor.tend()
+                time.sleep(TEND_SECONDS)
+        except StopRequestedError:
+            say("Stopped before everything was up.")
+        finally:
+            say("Stopping.")
+            self.supervisor.stop_all()
+        return 0
+
+    def bring_up(self) -> None:
+        began = time.monotonic()
+        self.clear_away()
+        require_free_port(self.options)
+        database_url, redis_url = self.stores()
+        self.environ = program_environment(self.base, self.options, database_url=database_url, redis_url=redis_url)
+        self.django_step("Migrating the database", "migrate", "--noinput", "-v", "1")
+        self.django_step("Collecting static files", "collectstatic", "--noinput", "-v", "0")
+        self.administrator()
+        self.programs()
+        if self.options.demo:
+            self.terminals()
+        self.summary(time.monotonic() - began)
+
+    def clear_away(self) -> None:
+        left = roles.stop_leftovers(self.state)
+        if left:
+            say(f"An earlier start was killed; ended what it left: {', '.join(left)}.")
+
+    # -- PostgreSQL and Redis
+
+    def stores(self) -> tuple[str, str]:
+        return self.database(), self.redis()
+
+    def database(self) -> str:
+        if self.options.database_url is not None:
+            with step("Reaching the database of DATABASE_URL"):
+                self.stop_unused_postgres()
+                require_database(self.options.database_url)
+            return self.options.database_url
+        server = EmbeddedPostgres(self.state.root)
+        with step("Starting PostgreSQL (embedded)") as remarks:
+            server.prepare()
+            taken_over = server.find_running() is not None
+            service = Service("PostgreSQL", server.launch, lambda _: server.stop(4.0))
+            self.supervisor.start(service)
+            with self.signals.interruptible():
+                server.wait_ready()
+            remarks.append(
+                f"taken over from a killed start, data in {server.data}" if taken_over else f"data in {server.data}"
+            )
+        return server.url
+
+    def stop_unused_postgres(self) -> None:
+        if (self.state.root / "postgres").exists():
+            server = EmbeddedPostgres(self.state.root)
+            server.running = server.find_running()
+            server.stop()
+
+    def redis(self) -> str:
+        server = EmbeddedValkey(self.state.root)
+        if self.options.redis_url is not None:
+            with step("Reaching the Redis of REDIS_URL"):
+                roles.stop_leftover(server.record, 5.0)
+                require_redis(self.options.redis_url)
+            return self.options.redis_url
+        with step("Starting Redis (embedded Valkey)") as remarks:
+            server.prepare()
+            taken_over = recall(server.record) is not None
+            self.supervisor.start(Service("Redis", server.launch, lambda _: server.stop(2.0)))
+            with self.signals.interruptible():
+                server.wait_ready()
+            remarks.append(f"{'taken over, ' if taken_over else ''}127.0.0.1:{server.port()}, data in {server.folder}")
+        return server.url
+
+    # -- Django
+
+    def django_step(self, title: str, *arguments: str) -> None:
+        with step(title):
+            self.run_once(arguments[0], [sys.executable, str(ROOT / "manage.py"), *arguments], {})
+
+    def run_once(self, name: str, command: Sequence[str], extra: Mapping[str, str]) -> str:
+        """Runs it to its end; gives the last line it said. Its failure is this start's."""
+        log = self.state.log / f"{name}.log"
+        log.unlink(missing_ok=True)
+        running = spawn(command, environ={**self.environ, **extra}, log=log, cwd=ROOT, user={})
+        try:
+            with self.signals.interruptible():
+                ended = running.wait(STEP_SECONDS)
+        finally:
+            running.stop(signal.SIGTERM, 5.0)
+        said = last_line(log.read_text(errors="replace"))
+        if not ended or running.child is None or running.child.returncode:
+            raise LaunchError(f"The step '{name}' failed: {said} (all of it: {log})")
+        return said
+
+    def administrator(self) -> None:
+        name = self.options.admin_username or "admin"
+        password = self.options.admin_password or secrets.token_urlsafe(15)
+        given = {
+            "ADMIN_USERNAME": name,
+            "ADMIN_PASSWORD": password,
+            "ADMIN_USERNAME_GIVEN": str(int(bool(self.options.admin_username))),
+        }
+        with step("Looking after the administrator") as remarks:
+            said = self.run_once("administrator", [sys.executable, "-m", "zkbio.launcher.administrator"], given)
+            remarks.append(self.about_administrator(name, password, created=said == "created"))
+
+    def about_administrator(self, name: str, password: str, *, created: bool) -> str:
+        if not created:
+            ignored = "; ADMIN_PASSWORD is only used when the user is created" if self.options.admin_password else ""
+            remedy = f"./script/manage changepassword {name}"
+            return f"there is one; the password was printed at the first start{ignored}. To set a new one: {remedy}"
+        if self.options.admin_password:
+            return f"created {name}, with the password of ADMIN_PASSWORD"
+        self.made_password = password
+        return f"created {name}; the password, printed this once: {password}"
+
+    # -- the platform's own programs
+
+    def programs(self) -> None:
+        with step(f"Starting the web server on {self.options.host}:{self.options.port}, Celery worker and beat"):
+            commands = {
+                "web": roles.web_command(self.options),
+                "worker": roles.worker_command(),
+                "beat": roles.beat_command(self.state),
+            }
+            for key, command in commands.items():
+                self.supervisor.start(roles.service(key, command, environ=self.environ, state=self.state))
+            with self.signals.interruptible():
+                self.await_web()
+
+    def await_web(self) -> None:
+        web = next(service for service in self.supervisor.services if service.name == roles.NAMES["web"])
+        ready = wait_until(lambda: answers(self.options, self.environ) or not is_alive(web.running), WEB_SECONDS)
+        if not ready or not is_alive(web.running):
+            log = self.state.log / "web.log"
+            raise LaunchError(
+                f"The web server did not answer: {last_line(log.read_text(errors='replace'))} (see {log})"
+            )
+
+    def terminals(self) -> None:
+        with step(f"Starting {roles.DEMO_TERMINALS} simulated terminals and registering them") as remarks:
+            log = self.state.log / "simulator.log"
+            offset = log.stat().st_size if log.exists() else 0
+            command = roles.simulator_command(demo.choose_first_port(self.state.run / "demo-port"))
+            self.supervisor.start(roles.service("simulator", command, environ=self.environ, state=self.state))
+            with self.signals.interruptible():
+                wait_until(lambda: len(demo.announced(log, offset)) == roles.DEMO_TERMINALS, 30.0)
+            found = demo.announced(log, offset)
+            if len(found) != roles.DEMO_TERMINALS:
+                raise LaunchError(f"The simulated terminals did not start: {last_line(log.read_text())} (see {log})")
+            for terminal, place in zip(found, demo.PLACES, strict=True):
+                register = demo.registration(terminal, place)
+                self.run_once("add_device", [sys.executable, str(ROOT / "manage.py"), *register], {})
+            remarks.append(", ".join(f"{terminal['serial']} on port {terminal['port']}" for terminal in found))
+
+    def summary(self, seconds: float) -> None:
+        name = self.options.admin_username or "admin"
+        curl = demo.curl_line(self.options, username=name, password=self.made_password)
+        say(f"\nReady after {seconds:.1f} s: {self.options.url}admin/ (log in as {name}); Ctrl-C stops everything.")
+        say(f"State: {self.state.root}, logs: {self.state.log}")
+        say(f"{'See punches arrive' if self.options.demo else 'Read the newest punches'}:\n  {curl}\n")
+
+
+def is_alive(running: Running | None) -> bool:
+    return running is not None and running.alive()
+
+
+def answers(options: Options, environ: Mapping[str, str]) -> bool:
+    """Whether the log-in page is served; asked under a name that ALLOWED_HOSTS lets in."""
+    name = environ["ALLOWED_HOSTS"].split(",")[0].strip().lstrip(".*") or "localhost"
+    host = options.host.strip("[]")
+    host = host if host not in WILDCARDS else "::1" if ":" in host else "127.0.0.1"
+    connection = http.client.HTTPConnection(host, options.port, timeout=10)
+    try:
+        connection.request("GET", "/admin/login/", headers={"Host": name})
+        return connection.getresponse().status < 400
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
