@@ -1,0 +1,135 @@
+"""Which devices there are: entering one, checking what was entered, polling it or not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+
+from devices.domain.addresses import AddressError, parse_host
+from devices.models import Device
+from devices.models.device import default_interval
+
+MAX_COMM_KEY: Final = 2**32 - 1  # the protocol carries 32 bits; most units let six digits be typed
+
+_PROBE = "A1"
+
+
+class AlreadyRegisteredError(ValidationError):
+    """There is a device at that address and port."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__({"host": f"{host} port {port} is registered already."})
+
+
+def register_device(
+    *,
+    key: str,
+    name: str,
+    host: str,
+    port: int = 4370,
+    comm_key: int = 0,
+    timeout: int = 5,
+    encoding: str = "UTF-8",
+    time_zone: str = "",
+    transport: str = Device.Transport.TCP,
+    interval: int | None = None,
+) -> Device:
+    """Enter a device; it is due at once. Raises ValidationError with the sentences under the fields' names."""
+    device = Device(
+        key=normalise_key(key),
+        name=name.strip(),
+        host=host,
+        port=port,
+        timeout=timeout,
+        encoding=encoding,
+        time_zone=time_zone,
+        transport=transport,
+        interval=default_interval() if interval is None else interval,
+    )
+    check_device(device)
+    device.comm_key = parse_comm_key(str(comm_key))
+    _insert(device)
+    return device
+
+
+def check_device(device: Device) -> None:
+    """Give the fields their one spelling and refuse what can't work. Raises ValidationError, all fields at once.
+
+    Whether id and address are free is for the constraints to say, when the row is written.
+    """
+    errors: dict[str, list[ValidationError]] = {}
+    for field, parse in (("host", check_host), ("encoding", check_encoding)):
+        _collect(errors, field, device, parse)
+    try:
+        device.clean_fields(exclude=errors)
+    except ValidationError as error:
+        errors.update(error.error_dict)
+    if errors:
+        raise ValidationError(errors)
+
+
+def normalise_key(text: str) -> str:
+    """The id under which a device is known in URLs: " Main Door" -> "main_door"."""
+    return text.strip().lower().replace(" ", "_")
+
+
+def key_for(host: str, port: int) -> str:
+    """The id of a device for which nobody chose one: "10.0.0.5" -> "10-0-0-5"."""
+    key = re.sub(r"[.:]", "-", host)
+    return key if port == 4370 else f"{key}-{port}"
+
+
+def check_host(text: str) -> str:
+    """The address as it is stored. Raises ValidationError."""
+    try:
+        return parse_host(text)
+    except AddressError as error:
+        raise ValidationError(str(error), code="host") from error
+
+
+def check_encoding(name: str) -> str:
+    """A code page in which names can travel: known to Python and equal to ASCII where ASCII goes."""
+    try:
+        fits = _PROBE.encode(name) == _PROBE.encode("ascii")
+    except (LookupError, ValueError):
+        fits = False
+    if not fits:
+        raise ValidationError(f"{name!r} is no code page for names; write UTF-8, GBK, cp1252…", code="encoding")
+    return name
+
+
+def parse_comm_key(text: str) -> int:
+    """The digits typed on the unit as a number; empty is 0, no key. Raises ValidationError."""
+    digits = text.strip()
+    if not digits:
+        return 0
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 10 or int(digits) > MAX_COMM_KEY:
+        raise ValidationError(f"A comm key is a number from 0 to {MAX_COMM_KEY}.", code="comm_key")
+    return int(digits)
+
+
+def set_polled(device_ids: Iterable[int], *, enabled: bool) -> int:
+    """Poll these devices from now on, or stop polling them; how many that changed."""
+    return Device.objects.filter(pk__in=list(device_ids), enabled=not enabled).update(enabled=enabled)
+
+
+def _collect(errors: dict[str, list[ValidationError]], field: str, device: Device, parse: Callable[[str], str]) -> None:
+    try:
+        setattr(device, field, parse(getattr(device, field)))
+    except ValidationError as error:
+        errors[field] = [error]
+
+
+def _insert(device: Device) -> None:
+    """The constraint decides whether the address is free, whoever else registers at this moment."""
+    try:
+        with transaction.atomic():
+            device.save(force_insert=True)
+    except IntegrityError as error:
+        if Device.objects.filter(host=device.host, port=device.port).exists():
+            raise AlreadyRegisteredError(device.host, device.port) from error
+        raise ValidationError({"key": f"The id {device.key!r} is taken."}) from error

@@ -1,0 +1,88 @@
+"""``manage.py add_device 192.168.1.201``: enter a terminal that is to be dialled."""
+
+from __future__ import annotations
+
+import os
+import sys
+from getpass import getpass
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from devices.domain.registry import AlreadyRegisteredError, check_host, key_for, parse_comm_key, register_device
+from devices.models import Device
+
+_COMM_KEY_VARIABLE = "DEVICE_COMM_KEY"
+_MAX_LINE = 64
+
+
+class Command(BaseCommand):
+    help = "Enter a terminal that the platform is to dial; its punches are read from the next tick on."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("host", help="the terminal's IP address, within DEVICE_NETWORKS")
+        parser.add_argument("--port", type=int, default=4370)
+        parser.add_argument("--name", default="", help="as lists show it; default: the address")
+        parser.add_argument("--id", default="", help="its id in URLs; default: made of the address")
+        secret = parser.add_mutually_exclusive_group()
+        secret.add_argument("--comm-key-stdin", action="store_true", help="read the comm key from standard input")
+        secret.add_argument(
+            "--comm-key",
+            default="",
+            help="the comm key itself; every user of this machine sees it in ps and it stays in the shell's history: "
+            f"prefer --comm-key-stdin, or the environment variable {_COMM_KEY_VARIABLE}",
+        )
+        parser.add_argument("--timeout", type=int, default=5, help="seconds for one answer of the terminal")
+        parser.add_argument("--encoding", default="UTF-8", help="the code page of names on the terminal")
+        parser.add_argument("--time-zone", default="", help="Europe/Madrid or UTC+05:30; default: the platform's")
+        parser.add_argument("--udp", action="store_true", help="for units that speak UDP only")
+        parser.add_argument("--interval", type=int, default=None, help="seconds from one reading to the next")
+        parser.add_argument("--if-missing", action="store_true", help="succeed when the address is there already")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            device = _register(options)
+        except AlreadyRegisteredError as error:
+            if not options["if_missing"]:
+                raise CommandError(_line(error)) from error
+            self.stdout.write(f"{_line(error)} Nothing was changed.")
+        except ValidationError as error:
+            raise CommandError(_line(error)) from error
+        else:
+            self.stdout.write(
+                f"Added {device} with the id {device.key}. It is read within seconds where the worker and the "
+                "scheduler run; otherwise now with: manage.py sync_devices"
+            )
+
+
+def _register(options: dict[str, Any]) -> Device:
+    host = check_host(options["host"])
+    return register_device(
+        key=options["id"] or key_for(host, options["port"]),
+        name=options["name"] or host,
+        host=host,
+        port=options["port"],
+        comm_key=parse_comm_key(_comm_key(options)),
+        timeout=options["timeout"],
+        encoding=options["encoding"],
+        time_zone=options["time_zone"],
+        transport=Device.Transport.UDP if options["udp"] else Device.Transport.TCP,
+        interval=options["interval"],
+    )
+
+
+def _comm_key(options: dict[str, Any]) -> str:
+    if options["comm_key_stdin"]:
+        return getpass("Comm key: ") if sys.stdin.isatty() else sys.stdin.readline(_MAX_LINE)
+    return options["comm_key"] or os.environ.get(_COMM_KEY_VARIABLE, "")
+
+
+def _line(error: ValidationError) -> str:
+    """Every sentence on one line, each after the field it is about."""
+    if not hasattr(error, "error_dict"):
+        return " ".join(error.messages)
+    names = {"__all__": "", "host": "", "key": "id: "}
+    return " ".join(
+        f"{names.get(field, f'{field}: ')}{' '.join(messages)}" for field, messages in error.message_dict.items()
+    )
