@@ -1,0 +1,203 @@
+"""A socket for pyzk that can't hang it, flood it or lie to it.
+
+It hands out whole frames only; the end of the stream is an error; a frame's size is checked before memory is taken;
+packets of other sessions, late replies and stray events are dropped; and the session as a whole has a deadline and a
+limit of bytes, because a terminal that drips a byte at a time never trips a timeout per read.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from typing import Final
+from weakref import WeakSet
+
+from devices import protocol
+from devices.driver.errors import ProtocolError, StoppedError, TimedOutError, UnreachableError
+
+MAX_SESSION_BYTES: Final = 64 * 1024 * 1024
+_DATAGRAM: Final = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a terminal answers and how patient to be; times in seconds."""
+
+    host: str
+    port: int = 4370
+    comm_key: int = 0
+    udp: bool = False
+    timeout: float = 5.0
+    session_seconds: float = 180.0
+    encoding: str = "UTF-8"
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+_open: WeakSet[GuardedSocket] = WeakSet()
+_open_lock = threading.Lock()
+_stopping = threading.Event()
+
+
+def stop_all() -> int:
+    """For the end of the process: break every open session, let no new one begin, and say how many were open.
+
+    Whoever is in a session gets a StoppedError at once instead of waiting out a slow terminal.
+    """
+    _stopping.set()
+    with _open_lock:
+        sockets = list(_open)
+    for guarded in sockets:
+        guarded.abort()
+    return len(sockets)
+
+
+class GuardedSocket:
+    """Looks to pyzk like the socket that it would have made itself."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._deadline = time.monotonic() + address.session_seconds
+        self._bytes_left = MAX_SESSION_BYTES
+        self._rest = b""
+        self._awaited: int | None = None
+        self._session: int | None = None
+        self._socket = self._connect()
+        with _open_lock:
+            _open.add(self)
+
+    def settimeout(self, _seconds: float) -> None:
+        """pyzk's own timeouts don't count: the address and the deadline do."""
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        self._socket.close()
+        with _open_lock:
+            _open.discard(self)
+
+    def abort(self) -> None:
+        """Wake up whoever waits on this socket, from another thread."""
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            self._socket.close()  # not connected any more: then there is nobody left to wake
+
+    def send(self, frame: bytes) -> int:
+        self._expect(frame[protocol.FRAME_HEAD.size :])
+        self._transmit(frame)
+        return len(frame)
+
+    def sendto(self, packet: bytes, _address: tuple[str, int]) -> int:
+        self._expect(packet)
+        self._transmit(packet)
+        return len(packet)
+
+    def recv(self, size: int) -> bytes:
+        """At most ``size`` bytes of the current frame or datagram, never of two."""
+        while not self._rest:
+            self._rest = self._next_datagram() if self._address.udp else self._next_frame()
+        piece, self._rest = self._rest[:size], self._rest[size:]
+        if self._address.udp:
+            self._rest = b""
+        return piece
+
+    def _connect(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self._address.host else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_DGRAM if self._address.udp else socket.SOCK_STREAM)
+        sock.settimeout(self._patience())
+        try:
+            sock.connect((self._address.host, self._address.port))
+        except TimeoutError as error:
+            sock.close()
+            raise UnreachableError(
+                f"{self._address} doesn't answer: is the terminal switched on and on this network?"
+            ) from error
+        except OSError as error:
+            sock.close()
+            raise UnreachableError(f"{self._address} can't be reached: {error.strerror or error}.") from error
+        return sock
+
+    def _expect(self, packet: bytes) -> None:
+        """Remember the reply number of what is sent; what is left of an older answer must not start the new one."""
+        command, _checksum, _session, reply = protocol.PACKET_HEAD.unpack_from(packet)
+        if command != protocol.CMD_ACK_OK:
+            self._awaited = reply
+            self._rest = b""
+        if command == protocol.CMD_CONNECT:
+            self._session = None
+
+    def _transmit(self, data: bytes) -> None:
+        self._socket.settimeout(self._patience())
+        try:
+            self._socket.sendall(data)
+        except TimeoutError as error:
+            raise TimedOutError(f"{self._address} takes no data.") from error
+        except OSError as error:
+            self._unless_stopping()
+            raise UnreachableError(f"{self._address} broke the connection: {error.strerror or error}.") from error
+
+    def _next_frame(self) -> bytes:
+        """The next frame that belongs to the awaited answer, or b"" when one was dropped."""
+        head = self._exactly(protocol.FRAME_HEAD.size)
+        magic, size = protocol.FRAME_HEAD.unpack(head)
+        if magic != protocol.FRAME_MAGIC:
+            raise ProtocolError(f"{self._address} sent {head.hex(' ')}, which is no frame: is it a ZKTeco terminal?")
+        if not protocol.PACKET_HEAD.size <= size <= protocol.MAX_FRAME:
+            raise ProtocolError(f"{self._address} announced a frame of {size} bytes, which no terminal sends.")
+        body = self._exactly(size)
+        return head + body if self._belongs(body) else b""
+
+    def _next_datagram(self) -> bytes:
+        packet = self._receive(_DATAGRAM)
+        if len(packet) < protocol.PACKET_HEAD.size:
+            raise ProtocolError(f"{self._address} sent a packet of {len(packet)} bytes, which is none.")
+        return packet if self._belongs(packet) else b""
+
+    def _belongs(self, packet: bytes) -> bool:
+        """Whether the packet is of this session and answers the last command."""
+        command, _checksum, session, reply = protocol.PACKET_HEAD.unpack_from(packet)
+        if command == protocol.CMD_REG_EVENT or reply != self._awaited:
+            return False
+        if self._session is None:
+            self._session = session
+        return bool(session == self._session)
+
+    def _exactly(self, size: int) -> bytes:
+        received = bytearray()
+        while len(received) < size:
+            received += self._receive(size - len(received))
+        return bytes(received)
+
+    def _receive(self, size: int) -> bytes:
+        self._socket.settimeout(self._patience())
+        try:
+            data = self._socket.recv(size)
+        except TimeoutError as error:
+            raise TimedOutError(f"{self._address} stopped answering for {self._address.timeout:g} s.") from error
+        except OSError as error:
+            self._unless_stopping()
+            raise UnreachableError(f"{self._address} broke the connection: {error.strerror or error}.") from error
+        if not data:
+            self._unless_stopping()
+            raise UnreachableError(f"{self._address} closed the connection in the middle of an answer.")
+        self._bytes_left -= len(data)
+        if self._bytes_left < 0:
+            raise ProtocolError(f"{self._address} sent more than {MAX_SESSION_BYTES} bytes in one session.")
+        return data
+
+    def _patience(self) -> float:
+        """Seconds that the next wait may take. Raises TimedOutError when the session's time is up."""
+        self._unless_stopping()
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimedOutError(f"{self._address} took longer than {self._address.session_seconds:g} s in all.")
+        return min(self._address.timeout, left)
+
+    def _unless_stopping(self) -> None:
+        if _stopping.is_set():
+            raise StoppedError(f"The conversation with {self._address} was ended because this process stops.")
