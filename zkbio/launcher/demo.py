@@ -18,8 +18,10 @@ FIRST_PORT = 4370
 
 def choose_first_port(note: Path) -> int:
     """The first of DEMO_TERMINALS neighbouring free ports; the same as last time if they are free."""
-    remembered = [int(note.read_text())] if note.exists() else []
-    for first in [*remembered, *range(FIRST_PORT, FIRST_PORT + 50 * DEMO_TERMINALS, DEMO_TERMINALS)]:
+    candidates = list(range(FIRST_PORT, FIRST_PORT + 50 * DEMO_TERMINALS, DEMO_TERMINALS))
+    if note.exists():
+        candidates.insert(0, int(note.read_text()))
+    for first in candidates:
         if all(can_listen(port) for port in range(first, first + DEMO_TERMINALS)):
             write_private(note, f"{first}\n")
             return first

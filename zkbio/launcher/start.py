@@ -108,6 +108,8 @@ class Start:
         left = roles.stop_leftovers(self.state)
         if left:
             say(f"An earlier start was killed; ended what it left: {', '.join(left)}.")
+        for schedule in self.state.run.glob("beat-schedule*"):
+            schedule.unlink()  # a kill may have damaged it, and what is due stands in PostgreSQL
 
     # -- PostgreSQL and Redis
 

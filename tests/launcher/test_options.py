@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from zkbio.launcher.options import Options, read_options, require_database, require_free_port, require_redis
+from zkbio.launcher.state import ROOT
+from zkbio.launcher.trouble import LaunchError
+from zkbio.launcher.valkey import free_port
+
+
+def test_without_an_environment_everything_has_a_default() -> None:
+    options = read_options({})
+
+    assert (options.state.root, options.url, options.demo) == (ROOT / "var", "http://localhost:8097/", False)
+
+
+@pytest.mark.parametrize(
+    ("environ", "arguments", "sentence"),
+    [
+        ({"API_PORT": "http"}, (), "API_PORT=http is no port"),
+        ({"API_PORT": "70000"}, (), "API_PORT=70000 is no port"),
+        ({"DATABASE_URL": "mysql://u:p@h/d"}, (), "DATABASE_URL begins with 'mysql'; write DATABASE_URL=postgres://"),
+        ({"REDIS_URL": "amqp://h"}, (), "REDIS_URL begins with 'amqp'; write REDIS_URL=redis://"),
+        ({}, ("--dmeo",), "knows no '--dmeo'"),
+    ],
+)
+def test_a_wrong_word_is_answered_with_the_right_one(
+    environ: dict[str, str], arguments: tuple[str, ...], sentence: str
+) -> None:
+    with pytest.raises(LaunchError) as raised:
+        read_options(environ, arguments)
+
+    assert sentence in str(raised.value)
+
+
+def test_a_taken_port_is_said_with_another_one_to_take() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(LaunchError, match=f"Port {port} is taken .*API_PORT={port + 1}"):
+            require_free_port(options_for(port))
+
+
+def test_a_free_port_is_left_free() -> None:
+    port = free_port()
+
+    require_free_port(options_for(port))
+
+    socket.create_server(("127.0.0.1", port)).close()
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    options = read_options({"API_HOST": "192.0.2.1"})
+
+    with pytest.raises(LaunchError, match="is no address of this machine"):
+        require_free_port(options)
+
+
+def test_an_unreachable_database_is_one_sentence_without_the_password() -> None:
+    with pytest.raises(LaunchError) as raised:
+        require_database(f"postgres://u:hidden@127.0.0.1:{free_port()}/zkbio")
+
+    assert str(raised.value).startswith("DATABASE_URL can't be reached: connection to server at")
+    assert "\n" not in str(raised.value)
+    assert "hidden" not in str(raised.value)
+
+
+def test_an_unreachable_redis_is_one_sentence() -> None:
+    with pytest.raises(LaunchError, match=r"^REDIS_URL can't be reached: .*redis-cli"):
+        require_redis(f"redis://127.0.0.1:{free_port()}/0")
+
+
+def options_for(port: int) -> Options:
+    return read_options({"API_HOST": "127.0.0.1", "API_PORT": str(port)})
