@@ -30,9 +30,9 @@ def seal(plain: bytes, *, table: str, row: UUID) -> bytes:
     return bytes([len(name)]) + name + nonce + AESGCM(key).encrypt(nonce, plain, _binding(table, row))
 
 
-def unseal(sealed: bytes, *, table: str, row: UUID) -> bytes:
+def unseal(sealed: bytes | memoryview, *, table: str, row: UUID) -> bytes:
     """Decrypt what :func:`seal` made for the same table and row. Raises SealError."""
-    name, rest = key_id(sealed), bytes(sealed)[1 + sealed[0] :]
+    name, rest = key_id(sealed), bytes(sealed[1 + sealed[0] :])
     key = settings.FIELD_KEYS.get(name)
     if key is None:
         raise SealError(f"{table} {row} is sealed under key {name!r}, which FIELD_KEYS doesn't hold.")
@@ -42,7 +42,7 @@ def unseal(sealed: bytes, *, table: str, row: UUID) -> bytes:
         raise SealError(f"{table} {row}: the sealed value was altered or belongs to another row.") from error
 
 
-def key_id(sealed: bytes) -> str:
+def key_id(sealed: bytes | memoryview) -> str:
     """The id of the key that opens ``sealed``."""
     return bytes(sealed[1 : 1 + sealed[0]]).decode("ascii", errors="replace")
 

@@ -25,6 +25,7 @@ CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 DEVICE_NETWORKS = env.networks("DEVICE_NETWORKS", "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7")
 ZKBIO_TIME_ZONE = env.text("ZKBIO_TIME_ZONE", "UTC")
 POLL_SECONDS = env.number("POLL_SECONDS", 60, low=1, high=86_400)
+DEVICE_SESSION_SECONDS = env.number("DEVICE_SESSION_SECONDS", 180, low=10, high=3600)
 TICK_SECONDS = env.number("TICK_SECONDS", 5, low=1, high=60)
 OFFLINE_ALARM_MINUTES = env.number("OFFLINE_ALARM_MINUTES", 60, low=1, high=100_000)
 MAX_PAGE_SIZE = env.number("MAX_PAGE_SIZE", 50_000, low=100, high=10_000_000)
@@ -153,7 +154,6 @@ CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 10, "socket_connect_timeout": 5, "visibility_timeout": 120}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_TASK_DEFAULT_EXPIRES = 60
 CELERY_BEAT_SCHEDULE = {
     "claim-due-devices": {
         "task": "devices.claim_due",

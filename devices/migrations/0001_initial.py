@@ -54,7 +54,7 @@ class Migration(migrations.Migration):
             name='SyncRun',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('trigger', models.CharField(choices=[('schedule', 'Schedule'), ('admin', 'Administrator'), ('command', 'Command line'), ('api', 'API')], max_length=8)),
+                ('trigger', models.CharField(choices=[('schedule', 'Schedule'), ('command', 'Command line')], max_length=8)),
                 ('started_at', models.DateTimeField()),
                 ('finished_at', models.DateTimeField()),
                 ('outcome', models.CharField(choices=[('ok', 'Read'), ('unchanged', 'Unchanged, not downloaded'), ('failed', 'Failed')], max_length=9)),

@@ -73,9 +73,7 @@ class Device(models.Model):
     class Meta:
         ordering = ["id"]
         constraints = [models.UniqueConstraint(fields=["host", "port"], name="devices_device_address")]
-        indexes = [
-            models.Index(fields=["next_poll_at"], condition=models.Q(enabled=True), name="devices_device_due")
-        ]
+        indexes = [models.Index(fields=["next_poll_at"], condition=models.Q(enabled=True), name="devices_device_due")]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.host}:{self.port})"

@@ -15,9 +15,7 @@ class SyncRun(models.Model):
 
     class Trigger(models.TextChoices):
         SCHEDULE = "schedule", "Schedule"
-        ADMIN = "admin", "Administrator"
         COMMAND = "command", "Command line"
-        API = "api", "API"
 
     class Outcome(models.TextChoices):
         OK = "ok", "Read"

@@ -130,7 +130,8 @@ def _insert(terminal: Terminal, chunk: Sequence[Punch], *, source: Source) -> in
             _copy(cursor, chunk, terminal.time_zone)
             _wait_for_turn(cursor)
             cursor.execute(_INSERT.format(source="arriving"), origin)
-        return cursor.rowcount
+        inserted: int = cursor.rowcount
+        return inserted
 
 
 def _wait_for_turn(cursor: CursorWrapper) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
@@ -24,7 +26,7 @@ class User(AbstractUser):
     time_zone = models.CharField(max_length=64, default="UTC", validators=[validate_zone])
     revocations = models.PositiveIntegerField(default=0, editable=False)
 
-    objects = PersonalUserManager()
+    objects: ClassVar[PersonalUserManager] = PersonalUserManager()
 
     class Meta(AbstractUser.Meta):
         constraints = [

@@ -1,0 +1,53 @@
+"""From a device's row to a conversation with its terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.conf import settings
+
+from devices.domain.addresses import AddressError, require_allowed
+from devices.driver.errors import TerminalError
+from devices.driver.guarded import Address
+from devices.driver.session import TerminalSession, open_session
+from devices.models import Device
+from zkbio.crypto import SealError
+
+
+class NotAllowedError(TerminalError):
+    """The device's address may not be dialled."""
+
+    code = "address"
+
+
+class SealedKeyError(TerminalError):
+    """The device's comm key can't be opened."""
+
+    code = "sealed_key"
+
+
+@contextmanager
+def dial(device: Device) -> Iterator[TerminalSession]:
+    """A session with the device's terminal. Its address is checked again: networks change. Raises TerminalError."""
+    with open_session(_address(device)) as session:
+        yield session
+
+
+def _address(device: Device) -> Address:
+    try:
+        require_allowed(device.host)
+        comm_key = device.comm_key
+    except AddressError as error:
+        raise NotAllowedError(str(error)) from error
+    except SealError as error:
+        raise SealedKeyError(f"{error} Enter the comm key again.") from error
+    return Address(
+        host=device.host,
+        port=device.port,
+        comm_key=comm_key,
+        udp=device.transport == Device.Transport.UDP,
+        timeout=device.timeout,
+        session_seconds=settings.DEVICE_SESSION_SECONDS,
+        encoding=device.encoding,
+    )

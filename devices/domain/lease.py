@@ -1,0 +1,131 @@
+"""One session per terminal, over all processes and hosts.
+
+A lease is two columns of the device's row: a token that only grows and the moment when it expires, by the database's
+clock. Holding it is politeness; what must not happen twice is decided by constraints, and every write that only the
+holder may do asks for the token (:func:`confirm`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Condition, Thread
+from typing import Final, NamedTuple
+
+from django.db import DatabaseError, connection
+
+from devices.models import Device
+
+LEASE_SECONDS: Final = 60
+_RENEW_SECONDS: Final = 20
+
+_log = logging.getLogger(__name__)
+
+
+class Lease(NamedTuple):
+    """The right to talk to a device, as long as nobody has raised its token since."""
+
+    device_id: int
+    token: int
+
+
+class BusyError(Exception):
+    """Somebody else has the device."""
+
+
+class LeaseLostError(Exception):
+    """Another worker has taken the device over, because this one was silent for longer than the lease."""
+
+
+@contextmanager
+def hold(device_id: int) -> Iterator[Lease]:
+    """Take the lease, keep it renewed, give it back. Raises BusyError at once when somebody has it."""
+    lease = _take(device_id)
+    _keeper.add(lease)
+    try:
+        yield lease
+    finally:
+        _keeper.drop(lease)
+        _release(lease)
+
+
+def confirm(lease: Lease, **changes: object) -> None:
+    """Write ``changes`` to the device's row if the lease is still ours. Raises LeaseLostError and writes nothing."""
+    if not Device.objects.filter(id=lease.device_id, lease_token=lease.token).update(**changes):
+        raise LeaseLostError(f"device {lease.device_id} was taken over by another worker")
+
+
+def _take(device_id: int) -> Lease:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE devices_device SET lease_token = lease_token + 1,"
+            " lease_expires_at = clock_timestamp() + make_interval(secs => %s)"
+            " WHERE id = %s AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())"
+            " RETURNING lease_token",
+            [LEASE_SECONDS, device_id],
+        )
+        row = cursor.fetchone()
+    if row is None:
+        raise BusyError(f"device {device_id} is busy, or gone")
+    return Lease(device_id, row[0])
+
+
+def _release(lease: Lease) -> None:
+    """Nobody has to wait for the expiry. Without a database they do: the lease then ends by itself."""
+    try:
+        Device.objects.filter(id=lease.device_id, lease_token=lease.token).update(lease_expires_at=None)
+    except DatabaseError as error:
+        _log.warning("The lease of device %s could not be given back (%s); it expires.", lease.device_id, error)
+
+
+def _renew(leases: list[Lease]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE devices_device AS device SET lease_expires_at = clock_timestamp() + make_interval(secs => %s)"
+            " FROM unnest(%s::bigint[], %s::bigint[]) AS held (id, token)"
+            " WHERE device.id = held.id AND device.lease_token = held.token",
+            [LEASE_SECONDS, [lease.device_id for lease in leases], [lease.token for lease in leases]],
+        )
+
+
+class _Keeper:
+    """Renews the leases of this process from one thread, which lives as long as there are any."""
+
+    def __init__(self) -> None:
+        self._held: set[Lease] = set()
+        self._changed = Condition()
+        self._running = False
+
+    def add(self, lease: Lease) -> None:
+        with self._changed:
+            self._held.add(lease)
+            if not self._running:
+                self._running = True
+                Thread(target=self._run, name="lease-keeper", daemon=True).start()
+
+    def drop(self, lease: Lease) -> None:
+        with self._changed:
+            self._held.discard(lease)
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: not self._held, timeout=_RENEW_SECONDS)
+                if not self._held:
+                    self._running = False
+                    return
+                held = list(self._held)
+            self._renew(held)
+
+    def _renew(self, held: list[Lease]) -> None:
+        try:
+            _renew(held)
+        except DatabaseError as error:
+            _log.warning("%d leases could not be renewed (%s); they may be taken over.", len(held), error)
+        finally:
+            connection.close()
+
+
+_keeper = _Keeper()

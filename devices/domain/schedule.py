@@ -1,0 +1,56 @@
+"""When a device is polled: a column, not a queue. A lost or doubled message changes nothing."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Final
+
+from django.db import connection
+from django.db.models.functions import Now
+
+from devices.models import Device
+
+# A claimed device is due again after this long if nothing came of the claim …
+CLAIM_SECONDS: Final = 60
+# … and the message that tells of the claim is worthless a little earlier.
+MESSAGE_SECONDS: Final = 50
+_CLAIMS_PER_TICK: Final = 1_000
+_LONGEST_BACK_OFF: Final = timedelta(hours=1)
+_SPREAD: Final = 0.1
+
+
+def claim_due() -> list[int]:
+    """The ids of the devices that are due and free, longest overdue first; each is given out once per claim."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH due AS ("
+            "  SELECT id, next_poll_at FROM devices_device"
+            "  WHERE enabled AND next_poll_at <= clock_timestamp()"
+            "    AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())"
+            "  ORDER BY next_poll_at LIMIT %s FOR UPDATE SKIP LOCKED"
+            "), claimed AS ("
+            "  UPDATE devices_device AS device"
+            "  SET next_poll_at = clock_timestamp() + make_interval(secs => %s)"
+            "  FROM due WHERE device.id = due.id RETURNING device.id, due.next_poll_at"
+            ") SELECT id FROM claimed ORDER BY next_poll_at, id",
+            [_CLAIMS_PER_TICK, CLAIM_SECONDS],
+        )
+        return [device_id for (device_id,) in cursor.fetchall()]
+
+
+def request_sync(device_ids: Iterable[int]) -> int:
+    """Make polled devices due now, so that the next tick takes them; says how many there were."""
+    return Device.objects.filter(id__in=list(device_ids), enabled=True).update(next_poll_at=Now())
+
+
+def wait_after(*, interval: int, failures: int, draw: float | None = None) -> timedelta:
+    """How long until the next visit: the interval (seconds), doubled with each failure in a row up to an hour.
+
+    Spread by a tenth either way (``draw`` from 0 to 1), so that a thousand devices don't knock at the same moment.
+    """
+    draw = random.random() if draw is None else draw  # noqa: S311 - jitter
+    doubled = interval * 2 ** min(failures, 16)
+    seconds = min(doubled, max(_LONGEST_BACK_OFF.total_seconds(), interval))
+    return timedelta(seconds=seconds * (1 - _SPREAD + 2 * _SPREAD * draw))

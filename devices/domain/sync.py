@@ -1,0 +1,225 @@
+"""One visit to one device: retrieve, decide, decode, store. The only way in which a pulled punch gets here.
+
+No database connection is held while the terminal talks, and nothing of the terminal is trusted before it is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from devices.domain import schedule
+from devices.domain.dialling import dial
+from devices.domain.lease import BusyError, Lease, confirm, hold
+from devices.driver.errors import StoppedError, TerminalError
+from devices.driver.session import Identity, Sizes, TerminalSession
+from devices.driver.tables import Rows, decode_punches
+from devices.models import Device, SyncRun
+from iclock.domain import presence
+from iclock.domain.ingest import Counts, record_punches
+from iclock.models import Terminal
+from iclock.punch import Source
+from zkbio.clock import read_wall, zone
+
+# A log that was cleared and refilled to the same count looks unchanged: it is downloaded once a day anyway.
+FULL_READ_EVERY: Final = timedelta(days=1)
+_NO_ROWS: Final = Rows(0, b"")
+
+_log = logging.getLogger(__name__)
+
+
+class WrongUnitError(TerminalError):
+    """Not the terminal that this device was."""
+
+    code = "identity"
+
+
+class Visit(NamedTuple):
+    """What a terminal told in one conversation. ``rows`` is None when its log was not downloaded."""
+
+    identity: Identity
+    sizes: Sizes
+    wall: datetime | None
+    heard_at: datetime
+    rows: Rows | None
+    user_ids: dict[int, str]
+
+
+class Stored(NamedTuple):
+    """What came of a visit."""
+
+    terminal: Terminal
+    known: int
+    counts: Counts
+
+
+def sync_device(device_id: int, *, trigger: SyncRun.Trigger) -> SyncRun | None:
+    """Visit a device and write the history; None when another worker has it or it is gone.
+
+    Whatever the terminal does ends in the run's words. Raises LeaseLostError when the device was taken over in
+    between, and django.db.Error; what was stored until then stays, and the next visit brings the rest.
+    """
+    try:
+        with hold(device_id) as lease:
+            return _visit_and_record(lease, trigger)
+    except BusyError:
+        return None
+
+
+def needs_download(device: Device, sizes: Sizes, now: datetime) -> bool:
+    """Whether the log may hold anything that is not here yet, going by its counter and what was read last."""
+    if device.log_read_at is None or now - device.log_read_at >= FULL_READ_EVERY:
+        return True
+    known = device.log_bytes // device.log_width if device.log_width else 0
+    return sizes.punches != known or (sizes.punches > 0 and sizes.log_may_be_full)
+
+
+def _visit_and_record(lease: Lease, trigger: SyncRun.Trigger) -> SyncRun:
+    device = Device.objects.select_related("terminal__area").get(id=lease.device_id)
+    run = SyncRun(device=device, trigger=trigger, started_at=timezone.now())
+    connection.close()
+    try:
+        visit = _retrieve(device)
+        stored = _store(device, lease, visit)
+    except TerminalError as error:
+        return _failed(device, lease, run, error)
+    return _succeeded(device, lease, run, visit, stored)
+
+
+def _retrieve(device: Device) -> Visit:
+    with dial(device) as session:
+        identity = session.identity()
+        _require_same_unit(device, identity)
+        wall, heard_at = session.clock(), timezone.now()
+        sizes = session.sizes()
+        rows = _download(session, sizes) if needs_download(device, sizes, heard_at) else None
+        user_ids = {user.uid: user.user_id for user in session.users()} if rows and rows.width == 8 else {}
+        return Visit(identity, sizes, wall, heard_at, rows, user_ids)
+
+
+def _download(session: TerminalSession, sizes: Sizes) -> Rows:
+    """Many units have no answer for a table without rows; the counter is certain, so it isn't asked for."""
+    return session.punch_rows(sizes) if sizes.punches else _NO_ROWS
+
+
+def _require_same_unit(device: Device, identity: Identity) -> None:
+    if device.terminal is not None and device.terminal.sn != identity.serial:
+        raise WrongUnitError(
+            f"{device.host} answers as {identity.serial}, but this device is {device.terminal.sn}: nothing was read."
+            " If the unit was replaced, register the new one as a device of its own."
+        )
+
+
+def _store(device: Device, lease: Lease, visit: Visit) -> Stored:
+    terminal = _terminal_of(device, visit)
+    if visit.rows is None:
+        return Stored(terminal, 0, Counts())
+    unknown = visit.rows.tail(_known_prefix(device, visit.rows))
+    log = decode_punches(unknown, user_ids=visit.user_ids)
+    counts = record_punches(
+        terminal,
+        log.punches,
+        source=Source.PULL,
+        rejects=log.rejects,
+        move_cursor=lambda: _remember_log(lease, visit),
+    )
+    return Stored(terminal, len(visit.rows) - len(unknown), counts)
+
+
+def _known_prefix(device: Device, rows: Rows) -> int:
+    """How many leading bytes are, digest and all, those of the last read. A wrapped or cleared log shares none."""
+    size = device.log_bytes
+    if not size or rows.width != device.log_width or len(rows.data) < size:
+        return 0
+    digest = hashlib.sha256(memoryview(rows.data)[:size]).digest()
+    return size if digest == bytes(device.log_digest) else 0
+
+
+def _remember_log(lease: Lease, visit: Visit) -> None:
+    rows = visit.rows or _NO_ROWS
+    confirm(
+        lease,
+        log_width=rows.width,
+        log_bytes=len(rows.data),
+        log_digest=hashlib.sha256(rows.data).digest(),
+        log_read_at=visit.heard_at,
+    )
+
+
+def _terminal_of(device: Device, visit: Visit) -> Terminal:
+    """The device's terminal, made at the first contact and brought up to date at each."""
+    facts = {
+        "ip_address": device.host,
+        "terminal_name": visit.identity.model[:50],
+        "fw_ver": visit.identity.firmware[:100],
+        "platform": visit.identity.platform[:50],
+        "user_count": visit.sizes.users,
+        "fp_count": visit.sizes.fingers,
+        "face_count": visit.sizes.faces,
+        "transaction_count": visit.sizes.punches,
+    }
+    terminal = device.terminal or _first_contact(device, visit.identity.serial)
+    stale = {name: value for name, value in facts.items() if getattr(terminal, name) != value}
+    if stale:
+        Terminal.objects.filter(id=terminal.id).update(**stale)
+    return terminal
+
+
+def _first_contact(device: Device, serial: str) -> Terminal:
+    defaults = {"alias": device.name, **({"time_zone": device.time_zone} if device.time_zone else {})}
+    try:
+        with transaction.atomic():
+            terminal, _ = Terminal.objects.select_related("area").get_or_create(sn=serial, defaults=defaults)
+            Device.objects.filter(id=device.id).update(terminal=terminal)
+    except IntegrityError as error:
+        other = Device.objects.get(terminal__sn=serial)
+        raise WrongUnitError(
+            f"{device.host} answers as {serial}, which is read as device {other.key} at {other.host} already."
+            " One of the two entries is superfluous, or two units carry one serial number."
+        ) from error
+    return terminal
+
+
+def _succeeded(device: Device, lease: Lease, run: SyncRun, visit: Visit, stored: Stored) -> SyncRun:
+    run.outcome = SyncRun.Outcome.UNCHANGED if visit.rows is None else SyncRun.Outcome.OK
+    run.announced = 0 if visit.rows is None else len(visit.rows)
+    run.known, (run.new, run.duplicate, run.quarantined) = stored.known, stored.counts
+    run.users, run.drift = visit.sizes.users, _drift(visit, stored.terminal)
+    presence.mark_online(stored.terminal)
+    if device.failures:
+        _log.info("Device %s answers again after %d failures.", device.key, device.failures)
+    return _finish(lease, run, failures=0, wait=schedule.wait_after(interval=device.interval, failures=0))
+
+
+def _failed(device: Device, lease: Lease, run: SyncRun, error: TerminalError) -> SyncRun:
+    run.outcome, run.error_code, run.error = SyncRun.Outcome.FAILED, error.code, str(error)[:500]
+    if isinstance(error, StoppedError):
+        return _finish(lease, run, failures=device.failures, wait=timedelta(0))
+    failures = device.failures + 1
+    if failures == 1:
+        _log.warning("Device %s fails: %s", device.key, error)
+    if device.terminal is not None:
+        presence.mark_offline(device.terminal, reason=str(error))
+    return _finish(lease, run, failures=failures, wait=schedule.wait_after(interval=device.interval, failures=failures))
+
+
+def _finish(lease: Lease, run: SyncRun, *, failures: int, wait: timedelta) -> SyncRun:
+    run.finished_at = timezone.now()
+    with transaction.atomic():
+        run.save()
+        confirm(lease, failures=failures, next_poll_at=Now() + wait)
+    return run
+
+
+def _drift(visit: Visit, terminal: Terminal) -> int | None:
+    """Seconds by which the terminal's clock is ahead of ours; bounded, for a clock may say anything."""
+    if visit.wall is None:
+        return None
+    instant = read_wall(visit.wall, zone(terminal.time_zone)).instant(visit.wall)
+    return round((instant - visit.heard_at).total_seconds())

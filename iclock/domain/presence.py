@@ -1,0 +1,28 @@
+"""Who is there: written at every contact, logged only when it changes."""
+
+from __future__ import annotations
+
+import logging
+
+from django.db.models.functions import Now
+
+from iclock.models import Terminal, TerminalPresence
+
+_log = logging.getLogger(__name__)
+
+
+def mark_online(terminal: Terminal) -> None:
+    """The terminal was heard of just now."""
+    _, created = TerminalPresence.objects.get_or_create(
+        terminal=terminal, defaults={"online": True, "since": Now(), "last_activity": Now()}
+    )
+    returned = TerminalPresence.objects.filter(terminal=terminal, online=False).update(online=True, since=Now())
+    if created or returned:
+        _log.info("Terminal %s (%s) is online.", terminal.sn, terminal.alias)
+    TerminalPresence.objects.filter(terminal=terminal).update(last_activity=Now())
+
+
+def mark_offline(terminal: Terminal, *, reason: str) -> None:
+    """The terminal could not be reached, or has not reported for too long."""
+    if TerminalPresence.objects.filter(terminal=terminal, online=True).update(online=False, since=Now()):
+        _log.warning("Terminal %s (%s) is offline: %s", terminal.sn, terminal.alias, reason)
