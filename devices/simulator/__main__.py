@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--punch-every", type=float, default=0.0, metavar="SECONDS", help="0: nobody punches")
     parser.add_argument("--punch-width", type=int, choices=PUNCH_WIDTHS, default=40, help="bytes a punch (generation)")
     parser.add_argument("--utc-offset", type=int, default=0, metavar="MINUTES", help="of the terminals' clocks")
+    parser.add_argument("--second-connection", choices=("wait", "refuse"), default="wait", help="while one is busy")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same people, cards and minutes")
     parser.add_argument("--control", action="store_true", help="read JSON orders from standard input")
     return parser
@@ -66,6 +67,7 @@ def _terminal(options: argparse.Namespace, index: int) -> SimulatedTerminal:
         punch_width=options.punch_width,
         user_width=72 if options.punch_width == 40 else 28,
         utc_offset=timedelta(minutes=options.utc_offset),
+        second_connection=options.second_connection,
     )
     terminal = SimulatedTerminal(spec, host=options.host, port=options.port + index if options.port else 0)
     terminal.fill(working_days(people, options.log_size, until=terminal.now(), seed=options.seed + index))

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from devices.simulator.faults import KINDS, Fault, Faults
+from devices.simulator.faults import KINDS, Faults
 from devices.simulator.terminal import SimulatedTerminal
 
 Arguments = dict[str, Any]
@@ -29,7 +29,6 @@ class Control:
 
     def __init__(self, terminals: Mapping[str, SimulatedTerminal]) -> None:
         self._terminals = terminals
-        self._faults: dict[str, list[Fault]] = {}
 
     def answer(self, line: str) -> str:
         """The JSON answer to a control line: ``{"ok": true, …}`` or ``{"ok": false, "error": …}``."""
@@ -50,15 +49,12 @@ class Control:
 
     def fault(self, terminal: SimulatedTerminal, arguments: Arguments) -> Answer:
         kind = KINDS[arguments.pop("kind")]
-        armed = self._faults.setdefault(terminal.spec.serial, [])
-        armed.append(kind(**arguments))
-        terminal.faults = Faults(*armed)
-        return {"faults": len(armed)}
+        terminal.faults.add(kind(**arguments))
+        return {}
 
     def heal(self, terminal: SimulatedTerminal, _arguments: Arguments) -> Answer:
-        self._faults.pop(terminal.spec.serial, None)
         terminal.faults = Faults()
-        return {"faults": 0}
+        return {}
 
     def clock(self, terminal: SimulatedTerminal, arguments: Arguments) -> Answer:
         terminal.shift_clock(timedelta(seconds=arguments["shift_seconds"]))

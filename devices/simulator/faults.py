@@ -322,6 +322,11 @@ class Faults:
         self._armed = [(fault, [0]) for fault in faults]
         self._lock = Lock()
 
+    def add(self, fault: Fault) -> None:
+        """Arm another one; those already there keep their counts."""
+        with self._lock:
+            self._armed.append((fault, [0]))
+
     def strike(self, command: int) -> list[Fault]:
         """The faults that strike at this command; counts it for each that it matches."""
         with self._lock:

@@ -48,10 +48,21 @@ def encode_punch(punch: SimPunch, *, uid: int, width: int) -> bytes:
     return PUNCH_40.pack(uid, punch.user_id.encode(), punch.verify, time, punch.state, b"")
 
 
-def bad_punch_row(kind: BadRow, *, user_id: str = "1", uid: int = 1, time: int = FUTURE_TIME // 2) -> bytes:
-    """A 40-byte row that no reader should believe; what ``kind`` does not spoil is taken from the other arguments."""
-    raw_id = _BAD_USER_IDS.get(kind, user_id.encode())
-    return PUNCH_40.pack(uid, raw_id, 1, _BAD_TIMES.get(kind, time), 0, b"")
+def bad_punch_row(
+    kind: BadRow, *, user_id: str = "1", uid: int = 1, time: int = FUTURE_TIME // 2, width: int = PUNCH_40.size
+) -> bytes:
+    """A row that no reader should believe; what ``kind`` does not spoil is taken from the other arguments.
+
+    Raises ValueError for a user id that rows with numbers can't hold.
+    """
+    raw_id, raw_time = _BAD_USER_IDS.get(kind, user_id.encode()), _BAD_TIMES.get(kind, time)
+    if width == PUNCH_40.size:
+        return PUNCH_40.pack(uid, raw_id, 1, raw_time, 0, b"")
+    if kind in _BAD_USER_IDS and kind != "user id 0":
+        raise ValueError(f"the user id of a {width}-byte row is a number, it can't be {kind!r}")
+    if width == PUNCH_16.size:
+        return PUNCH_16.pack(int(raw_id), raw_time, 1, 0, 0)
+    return PUNCH_8.pack(0 if kind == "user id 0" else uid, 1, raw_time, 0)
 
 
 def encode_user(user: SimUser, *, width: int, encoding: str) -> bytes:

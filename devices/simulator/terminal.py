@@ -161,7 +161,7 @@ class SimulatedTerminal(TerminalState):
     # UDP
 
     def _serve_datagrams(self) -> None:
-        session, held = self._open("udp"), list[bytes]()
+        session, held, boots = self._open("udp"), list[bytes](), self.reboots
         link: UdpLink | None = None
         while not self._stop.is_set():
             self._datagrams.settimeout(self.spec.event_pace if session.events else self.spec.idle_seconds)
@@ -172,6 +172,8 @@ class SimulatedTerminal(TerminalState):
                     self._push_event(session, link)
                 continue
             packet = _decode(body)
+            if session.ended or boots != self.reboots:
+                session, held, boots = self._open("udp"), [], self.reboots
             if packet is None or time.monotonic() < self._down_until:
                 continue
             link = UdpLink(self._datagrams, address)

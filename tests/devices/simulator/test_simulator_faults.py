@@ -282,6 +282,32 @@ def test_faults_are_taken_away_at_run_time(terminal: SimulatedTerminal, client: 
     assert len(client.ask(50).data) == 92
 
 
+def test_a_rebooted_unit_knows_no_session_over_udp_either(terminal: SimulatedTerminal) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.connect(("127.0.0.1", terminal.port))
+        sock.settimeout(5)
+        sock.send(bytes.fromhex("e80317fc00000000"))
+        session = sock.recv(100)[4:6]
+        sock.send(bytes.fromhex("ec030000") + session + b"\1\0")
+        sock.send(bytes.fromhex("4c040000") + session + b"\2\0")
+        answers = [sock.recv(100)[:2], sock.recv(100)[:2]]
+    assert answers == [b"\xd0\x07", b"\xd5\x07"]
+    assert terminal.reboots == 1
+
+
+@pytest.mark.parametrize(("width", "user_id_at", "time_at"), [(16, slice(0, 4), 4), (8, slice(0, 2), 3)])
+def test_bad_rows_exist_for_old_generations(width: int, user_id_at: slice, time_at: int) -> None:
+    row = bad_punch_row("impossible date", user_id="1001", uid=7, width=width)
+    nobody = bad_punch_row("user id 0", user_id="1001", uid=7, width=width)
+    assert len(row) == width
+    assert int.from_bytes(row[user_id_at], "little") == {8: 7, 16: 1001}[width]
+    assert int.from_bytes(nobody[user_id_at], "little") == 0
+    with pytest.raises(ValueError, match="day"):
+        decode_time(int.from_bytes(row[time_at : time_at + 4], "little"))
+    with pytest.raises(ValueError, match="number"):
+        bad_punch_row("invalid utf-8", width=width)
+
+
 def test_bad_rows_are_bad_as_named() -> None:
     rows = {kind: PUNCH_40.unpack(bad_punch_row(kind, user_id="1001")) for kind in get_args(BadRow)}
     assert [rows[kind][1] for kind in ("user id 0", "empty user id", "nul user id", "invalid utf-8")] == [

@@ -81,19 +81,22 @@ def test_orders_from_outside_punch_spoil_heal_and_tell() -> None:
         port = process.hear()["port"]
         unit = {"serial": "SIM0001"}
         punched = process.order(punch={**unit, "user_id": "1001", "at": "2026-03-02T08:00:01", "state": 1})
-        spoiled = process.order(fault={**unit, "kind": "ShortSizes", "length": 12})
+        once = process.order(fault={**unit, "kind": "CountOff", "by": 5, "times": 1})
         with WireClient(port) as client:
-            assert len(client.connect().ask(50).data) == 12
+            assert client.connect().ask(50).data[32:36] == b"\6\0\0\0"
+        spoiled = process.order(fault={**unit, "kind": "ShortSizes", "length": 36})
+        with WireClient(port) as client:
+            assert client.connect().ask(50).data[32:] == b"\1\0\0\0"
             healed = process.order(heal=unit)
             assert len(client.ask(50).data) == 92
         shifted = process.order(clock={**unit, "shift_seconds": -7200})
         process.order(reboot=unit)
         state = process.order(state=unit)
     assert punched == {"ok": True, "punched": True, "at": "2026-03-02T08:00:01"}
-    assert (spoiled, healed) == ({"ok": True, "faults": 1}, {"ok": True, "faults": 0})
+    assert (once, spoiled, healed) == ({"ok": True}, {"ok": True}, {"ok": True})
     assert shifted["ok"] is True
     assert (state["punches"], state["ledger"], state["reboots"]) == (1, [["1001", "2026-03-02T08:00:01"]], 1)
-    assert (state["commands"], state["clearings"], state["disabled"]) == ([1000, 50, 50], [], False)
+    assert (state["commands"], state["clearings"], state["disabled"]) == ([1000, 50, 1000, 50, 50], [], False)
 
 
 @pytest.mark.parametrize("line", ["nonsense", "[]", '{"punch": {"serial": "?"}}', '{"dance": {"serial": "SIM0001"}}'])
