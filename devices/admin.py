@@ -1,0 +1,197 @@
+"""Devices that are dialled, and how that went."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Max, OuterRef, QuerySet, Subquery
+from django.db.models.functions import JSONObject
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from devices.domain import schedule
+from devices.domain.registry import check_encoding, check_host, normalise_key, parse_comm_key, set_polled
+from devices.models import Device, SyncRun
+from zkbio.admin import BoundedPaginator, ReadOnlyAdmin, SecretField, second, tell_secret
+
+RUNS_SHOWN: Final = 10
+
+
+class DeviceForm(forms.ModelForm[Device]):
+    """The secret's field is not named after its attribute: pages for those who may only look print attributes."""
+
+    # Not stripped: an address with a blank in it was not written by who knows the address.
+    host = forms.CharField(label="IP address", strip=False, max_length=100)
+    key = forms.CharField(label="Id", max_length=50, help_text="Its name in URLs: letters, digits, - and _.")
+    new_comm_key = SecretField(label="Comm key", max_length=20, help_text="The communication password of the unit.")
+    clear_comm_key = forms.BooleanField(label="Remove the comm key", required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        tell_secret(self.fields["new_comm_key"], is_set=bool(self.instance.comm_key_sealed))
+
+    def clean_host(self) -> str:
+        return check_host(self.cleaned_data["host"])
+
+    def clean_key(self) -> str:
+        return normalise_key(self.cleaned_data["key"])
+
+    def clean_encoding(self) -> str:
+        return check_encoding(self.cleaned_data["encoding"])
+
+    def clean_new_comm_key(self) -> int | None:
+        typed: str = self.cleaned_data["new_comm_key"]
+        return parse_comm_key(typed) if typed else None
+
+    def clean(self) -> dict[str, Any]:
+        """What was typed goes onto the device here, so that it is saved with everything else or not at all."""
+        cleaned = super().clean() or {}
+        if (key := cleaned.get("new_comm_key")) is not None:
+            self.instance.comm_key = key
+        elif cleaned.get("clear_comm_key"):
+            self.instance.comm_key = 0
+        return cleaned
+
+
+@admin.register(Device)
+class DeviceAdmin(admin.ModelAdmin[Device]):
+    form = DeviceForm
+    list_display = ("name", "address", "terminal", "state", "last_run", "next_poll", "enabled")
+    list_select_related = ("terminal",)
+    list_filter = ("enabled", "transport")
+    list_per_page = 100
+    search_fields = ("name", "key", "host", "terminal__sn", "terminal__alias")
+    actions = ("sync_now", "enable_polling", "disable_polling")
+    status = ("state", "terminal", "last_success", "next_poll", "failures", "lease", "recent_runs")
+    readonly_fields = status
+    fieldsets = (
+        (None, {"fields": ("name", "key", ("host", "port", "transport"), ("new_comm_key", "clear_comm_key"))}),
+        ("Polling", {"fields": ("enabled", "interval", "timeout")}),
+        ("Unit", {"fields": ("encoding", "time_zone")}),
+        ("Status", {"fields": status}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Device]:
+        last = SyncRun.objects.filter(device=OuterRef("pk")).order_by("-id")
+        told = JSONObject(outcome="outcome", error="error")
+        return Device.objects.select_related("terminal").annotate(last_run=Subquery(last.values(told=told)[:1]))
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """The runs go with their device; there may be a hundred thousand, so they are counted and not listed."""
+        devices = list(objs)
+        runs = SyncRun.objects.filter(device__in=devices).count()
+        counts = {Device._meta.verbose_name_plural: len(devices), SyncRun._meta.verbose_name_plural: runs}
+        missing = set() if self.has_delete_permission(request) else {Device._meta.verbose_name}
+        return [str(device) for device in devices], counts, missing, []
+
+    @admin.action(description="Sync now", permissions=["change"])
+    def sync_now(self, request: HttpRequest, queryset: QuerySet[Device]) -> None:
+        chosen = list(queryset.values_list("pk", flat=True))
+        queued = schedule.request_sync(chosen)
+        self.message_user(request, f"To be read within seconds: {queued}.", messages.SUCCESS)
+        if queued < len(chosen):
+            self.message_user(request, f"Not polled, so not read: {len(chosen) - queued}.", messages.WARNING)
+
+    @admin.action(description="Enable polling", permissions=["change"])
+    def enable_polling(self, request: HttpRequest, queryset: QuerySet[Device]) -> None:
+        changed = set_polled(queryset.values_list("pk", flat=True), enabled=True)
+        self.message_user(request, f"Polled from now on: {changed}.", messages.SUCCESS)
+
+    @admin.action(description="Disable polling", permissions=["change"])
+    def disable_polling(self, request: HttpRequest, queryset: QuerySet[Device]) -> None:
+        changed = set_polled(queryset.values_list("pk", flat=True), enabled=False)
+        self.message_user(request, f"No longer polled: {changed}.", messages.SUCCESS)
+
+    @admin.display(description="address", ordering="host")
+    def address(self, device: Device) -> str:
+        return f"{device.host}:{device.port}" + (" (UDP)" if device.transport == Device.Transport.UDP else "")
+
+    @admin.display(description="state")
+    def state(self, device: Device) -> str:
+        if _is_leased(device):
+            return "Being read"
+        if device.failures:
+            return f"Failing, {device.failures} in a row"
+        return "Waiting for its first reading" if _last_run(device) is None else "Read"
+
+    @admin.display(description="last run")
+    def last_run(self, device: Device) -> str:
+        run = _last_run(device)
+        return "-" if run is None else run["error"] or SyncRun.Outcome(run["outcome"]).label
+
+    @admin.display(description="last success")
+    def last_success(self, device: Device) -> str:
+        good = device.runs.exclude(outcome=SyncRun.Outcome.FAILED)
+        return second(good.aggregate(last=Max("finished_at"))["last"]) if device.pk else "-"
+
+    @admin.display(description="next poll", ordering="next_poll_at")
+    def next_poll(self, device: Device) -> str:
+        if not device.pk:
+            return "As soon as it is saved"
+        return second(device.next_poll_at) if device.enabled else "Not polled"
+
+    @admin.display(description="lease")
+    def lease(self, device: Device) -> str:
+        return f"Held until {second(device.lease_expires_at)}" if _is_leased(device) else "Free"
+
+    @admin.display(description=f"last {RUNS_SHOWN} runs")
+    def recent_runs(self, device: Device) -> SafeString | str:
+        if not device.pk:
+            return "-"
+        rows = [
+            (second(run.started_at), run.get_trigger_display(), run.get_outcome_display(), run.new, run.error)
+            for run in device.runs.all()[:RUNS_SHOWN]
+        ]
+        body = format_html_join("", "<tr><td>{}<td>{}<td>{}<td>{}<td>{}</tr>", rows)
+        everything = f"{reverse('admin:devices_syncrun_changelist')}?device__id__exact={device.pk}"
+        head = "<tr><th>Started<th>By<th>Outcome<th>New<th>Error</tr>"
+        return format_html(f'<table>{head}{{}}</table><a href="{{}}">All runs</a>', body, everything)
+
+
+@admin.register(SyncRun)
+class SyncRunAdmin(ReadOnlyAdmin[SyncRun]):
+    list_display = (
+        "started",
+        "device",
+        "trigger",
+        "outcome",
+        "announced",
+        "known",
+        "new",
+        "duplicate",
+        "quarantined",
+        "took",
+        "error",
+    )
+    list_select_related = ("device",)
+    list_filter = ("outcome", "trigger")
+    list_per_page = 100
+    list_max_show_all = 0
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    paginator = BoundedPaginator
+    search_fields = ("device__key__exact", "device__name", "device__host__exact")
+
+    @admin.display(description="started", ordering="id")
+    def started(self, run: SyncRun) -> str:
+        return second(run.started_at)
+
+    @admin.display(description="seconds")
+    def took(self, run: SyncRun) -> str:
+        return f"{run.seconds:.1f}"
+
+
+def _is_leased(device: Device) -> bool:
+    """For eyes only: who may talk is decided by the database's clock."""
+    return device.lease_expires_at is not None and device.lease_expires_at > timezone.now()
+
+
+def _last_run(device: Device) -> dict[str, str] | None:
+    """What the queryset of the list annotated; a device that is being added has none."""
+    run: dict[str, str] | None = getattr(device, "last_run", None)
+    return run

@@ -1,0 +1,78 @@
+"""Who may log in, and the tokens of programs. A token is never shown here: who needs it logs in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from zkbio.accounts.domain import tokens
+from zkbio.accounts.models import ApiToken, User
+from zkbio.admin import ReadOnlyAdmin
+
+_POWERS = ("is_staff", "is_superuser", "groups", "user_permissions")
+
+
+@admin.register(User)
+class PersonAdmin(UserAdmin[User]):
+    """Only a superuser hands out powers or touches another superuser: else "change user" would mean "become root"."""
+
+    list_display = (
+        "username",
+        "first_name",
+        "last_name",
+        "email",
+        "is_active",
+        "is_staff",
+        "is_superuser",
+        "last_login",
+    )
+    list_per_page = 100
+    fieldsets = (*(UserAdmin.fieldsets or ()), ("Preferences", {"fields": ("language", "time_zone")}))
+    readonly_fields = ("last_login", "date_joined")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        fields = super().get_readonly_fields(request, obj)
+        return fields if _is_superuser(request) else (*fields, *_POWERS)
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_change_permission(request, obj) and _may_touch(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and _may_touch(request, obj)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Tokens go with their user, though nobody deletes one by itself."""
+        listed, counts, missing, protected = super().get_deleted_objects(objs, request)
+        return listed, counts, missing - {ApiToken._meta.verbose_name}, protected
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(ReadOnlyAdmin[ApiToken]):
+    list_display = ("__str__", "user", "created_at", "last_used_at", "revoked_at")
+    list_select_related = ("user",)
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
+    list_per_page = 100
+    search_fields = ("user__username", "prefix__startswith")
+    fields = ("prefix", "user", "created_at", "last_used_at", "revoked_at")
+    actions = ("revoke",)
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("accounts.change_apitoken")
+
+    @admin.action(description="Revoke selected tokens", permissions=["revoke"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
+        users = [token.user for token in queryset.filter(revoked_at=None).select_related("user")]
+        ended = sum(tokens.revoke_tokens(user) for user in users)
+        self.message_user(request, f"Revoked: {ended}. Programs that used them have to log in again.", messages.SUCCESS)
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return isinstance(request.user, User) and request.user.is_superuser
+
+
+def _may_touch(request: HttpRequest, user: User | None) -> bool:
+    return user is None or not user.is_superuser or _is_superuser(request)

@@ -1,0 +1,65 @@
+"""What the administration pages of every app share: title, read-only lists, bounded counts, write-only secrets."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from django import forms
+from django.contrib import admin
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.functional import cached_property
+
+admin.site.site_header = admin.site.site_title = "Attendance"
+admin.site.index_title = "Terminals, people and punches"
+
+M = TypeVar("M", bound=Model)
+
+COUNTED_ROWS: Final = 10_000
+
+
+class ReadOnlyAdmin(admin.ModelAdmin[M]):
+    """Rows that no hand writes."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return False
+
+
+class BoundedPaginator(Paginator[Any]):
+    """For tables that grow for ever: counts, and therefore leafs through, no more than ``COUNTED_ROWS`` rows."""
+
+    @cached_property
+    def count(self) -> int:
+        rows = self.object_list
+        return rows[:COUNTED_ROWS].count() if isinstance(rows, QuerySet) else len(rows)
+
+
+class SecretField(forms.CharField):
+    """Typed in and never shown again: neither the stored value nor, after an error, what was typed."""
+
+    def __init__(self, **options: Any) -> None:
+        widget = forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password"})
+        super().__init__(**{"required": False, "widget": widget, **options})
+
+
+def tell_secret(field: forms.Field, *, is_set: bool) -> None:
+    """Say beneath the field of a secret whether there is a value now."""
+    now = "One is set; leave this empty to keep it." if is_set else "None is set."
+    field.help_text = f"{field.help_text} {now}".strip()
+
+
+def second(moment: datetime | None) -> str:
+    """A moment as lists show it, to the second; an aware one in the viewer's zone."""
+    if moment is None:
+        return "-"
+    here = timezone.localtime(moment) if timezone.is_aware(moment) else moment
+    return f"{here:%Y-%m-%d %H:%M:%S}"
