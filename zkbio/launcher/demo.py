@@ -14,6 +14,7 @@ from zkbio.launcher.valkey import can_listen
 
 PLACES = ("Main entrance", "Warehouse", "Office", "Canteen")
 FIRST_PORT = 4370
+READ_SECONDS = "10"  # often enough to watch punches arrive
 
 
 def choose_first_port(note: Path) -> int:
@@ -40,7 +41,7 @@ def registration(terminal: dict[str, str | int], place: str) -> list[str]:
     """The arguments of `manage.py add_device` for that terminal."""
     key = ["--comm-key", str(terminal["comm_key"])] if terminal["comm_key"] else []
     where = [str(terminal["host"]), "--port", str(terminal["port"])]
-    return ["add_device", *where, "--name", f"Demo {place}", *key, "--if-missing"]
+    return ["add_device", *where, "--name", f"Demo {place}", "--interval", READ_SECONDS, *key, "--if-missing"]
 
 
 def curl_line(options: Options, *, username: str, password: str | None) -> str:

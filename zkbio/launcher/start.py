@@ -86,7 +86,8 @@ class Start:
         except StopRequestedError:
             say("Stopped before everything was up.")
         finally:
-            say("Stopping.")
+            if self.supervisor.services:
+                say("Stopping.")
             self.supervisor.stop_all()
         return 0
 
