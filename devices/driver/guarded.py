@@ -178,6 +178,7 @@ class GuardedSocket:
         try:
             data = self._socket.recv(size)
         except TimeoutError as error:
+            self._patience()  # the session's deadline is the truer reason, when it has passed
             raise TimedOutError(f"{self._address} stopped answering for {self._address.timeout:g} s.") from error
         except OSError as error:
             self._unless_stopping()
