@@ -29,6 +29,8 @@ DEVICE_SESSION_SECONDS = env.number("DEVICE_SESSION_SECONDS", 180, low=10, high=
 TICK_SECONDS = env.number("TICK_SECONDS", 5, low=1, high=60)
 OFFLINE_ALARM_MINUTES = env.number("OFFLINE_ALARM_MINUTES", 60, low=1, high=100_000)
 MAX_PAGE_SIZE = env.number("MAX_PAGE_SIZE", 50_000, low=100, high=10_000_000)
+# Answers unknown paths with 200 and a page that says "Page not found", as the vendor's servers do.
+ZKBIO_SOFT_404 = env.flag("ZKBIO_SOFT_404")
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -52,6 +54,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "zkbio.api.paths.CollapseSlashesMiddleware",
+    "zkbio.api.paths.ReadableQueryMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -90,7 +93,7 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = ["zkbio.accounts.domain.backend.AccountsBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
@@ -114,10 +117,16 @@ STORAGES = {
 }
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["zkbio.api.authentication.TokenAuthentication"],
+    # The first one names the scheme in WWW-Authenticate.
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "zkbio.accounts.api.authentication.ApiTokenAuthentication",
+        "zkbio.accounts.api.authentication.PasswordAuthentication",
+        "zkbio.api.authentication.SessionAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["zkbio.api.permissions.ModelPermissions"],
     "DEFAULT_PAGINATION_CLASS": "zkbio.api.pagination.ZKPagination",
     "DEFAULT_RENDERER_CLASSES": ["zkbio.api.renderers.ORJSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "zkbio.api.renderers.AlwaysFirstRenderer",
     "DEFAULT_PARSER_CLASSES": [
         "rest_framework.parsers.JSONParser",
         "rest_framework.parsers.FormParser",
@@ -132,7 +141,9 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "ZKBio Time API DOCS",
     "VERSION": "1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
     "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
 # TLS usually ends at a proxy or at the launcher; plain HTTP on the company's own network is what terminals speak.
@@ -141,8 +152,10 @@ SECURE_SSL_REDIRECT = HTTPS_ONLY
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS_ONLY
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("TRUST_PROXY") else None
-USE_X_FORWARDED_HOST = env.flag("TRUST_PROXY")
+# Only behind a proxy that sets X-Forwarded-For, -Host and -Proto itself.
+TRUST_PROXY = env.flag("TRUST_PROXY")
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUST_PROXY else None
+USE_X_FORWARDED_HOST = TRUST_PROXY
 DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024
 
 CELERY_BROKER_URL = env.text("REDIS_URL")

@@ -1,4 +1,5 @@
+from zkbio.accounts.models.login_failure import LoginFailure
 from zkbio.accounts.models.token import ApiToken
 from zkbio.accounts.models.user import User
 
-__all__ = ["ApiToken", "User"]
+__all__ = ["ApiToken", "LoginFailure", "User"]

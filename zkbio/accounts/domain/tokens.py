@@ -1,0 +1,77 @@
+"""API tokens: 160 random bits, the same at every login until they are revoked."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import timedelta
+from typing import Final
+from uuid import uuid4
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from zkbio import crypto
+from zkbio.accounts.models import ApiToken, User
+
+_SEAL: Final = "accounts_apitoken.sealed"
+_BYTES: Final = 20
+_SHAPE: Final = re.compile(r"[0-9a-f]{40}", re.ASCII)
+_TOUCH_EVERY: Final = timedelta(minutes=1)
+_TRIES: Final = 3
+
+
+class TokenBusyError(Exception):
+    """A token was revoked as often as it was issued; nobody does that by hand."""
+
+
+def issue_token(user: User) -> str:
+    """The user's live token, made when there is none. Concurrent first logins get one and the same."""
+    for _ in range(_TRIES):
+        live = ApiToken.objects.filter(user=user, revoked_at=None).first()
+        if live is not None:
+            return crypto.unseal(live.sealed, table=_SEAL, row=live.uuid).decode()
+        _insert_token(user)
+    raise TokenBusyError(f"{user.pk}: no live token after {_TRIES} tries.")
+
+
+def verify_token(token: str) -> User | None:
+    """The active user behind a live token, by one indexed look-up."""
+    if _SHAPE.fullmatch(token) is None:
+        return None
+    live = ApiToken.objects.select_related("user").filter(
+        digest=crypto.fingerprint(token), revoked_at=None, user__is_active=True
+    )
+    found = live.first()
+    if found is None:
+        return None
+    _note_use(found)
+    return found.user
+
+
+@transaction.atomic
+def revoke_tokens(user: User) -> int:
+    """End the user's token, and by the counter every signed one; the next login issues another. Gives how many."""
+    User.objects.filter(pk=user.pk).update(revocations=F("revocations") + 1)
+    return ApiToken.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
+
+
+def _insert_token(user: User) -> None:
+    token, row = secrets.token_hex(_BYTES), uuid4()
+    made = ApiToken(
+        uuid=row,
+        user=user,
+        digest=crypto.fingerprint(token),
+        sealed=crypto.seal(token.encode(), table=_SEAL, row=row),
+        prefix=token[:8],
+    )
+    # Whoever comes second waits for the first one's commit and then adds nothing.
+    ApiToken.objects.bulk_create([made], ignore_conflicts=True)
+
+
+def _note_use(token: ApiToken) -> None:
+    stale = timezone.now() - _TOUCH_EVERY
+    if token.last_used_at is None or token.last_used_at < stale:
+        unnoted = ApiToken.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=stale), pk=token.pk)
+        unnoted.update(last_used_at=timezone.now())

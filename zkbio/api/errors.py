@@ -1,0 +1,85 @@
+"""Every error an API caller can see: plain DRF bodies, no tracebacks, and one sentence when the database is away."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ValidationError as DomainError
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.serializers import as_serializer_error
+
+_RETRY_SECONDS = 5
+
+log = logging.getLogger(__name__)
+
+
+class Unavailable(exceptions.APIException):
+    """503: the same request may well succeed a little later."""
+
+    status_code = 503
+    default_code = "unavailable"
+    wait = _RETRY_SECONDS
+
+    def __init__(self) -> None:
+        super().__init__(_("The database doesn't answer at the moment. Nothing was changed; please try again."))
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's handler, with the texts of the contract. None means a defect: Django logs it and answers 500."""
+    from rest_framework.views import exception_handler as drf_handler  # noqa: PLC0415 - DRF's views read the settings
+
+    return drf_handler(_as_api_error(error), context)
+
+
+def _as_api_error(error: Exception) -> Exception:
+    if isinstance(error, Http404):
+        return exceptions.NotFound()
+    if isinstance(error, PermissionDenied):
+        return exceptions.PermissionDenied()
+    if isinstance(error, DomainError):
+        return exceptions.ValidationError(as_serializer_error(error))
+    if isinstance(error, OperationalError | InterfaceError):
+        log.error("The database doesn't answer: %s", str(error).strip())
+        return Unavailable()
+    return error
+
+
+def json_error(body: dict[str, Any], *, status: int) -> HttpResponse:
+    """An error outside of DRF's views."""
+    return HttpResponse(orjson.dumps(body), content_type="application/json", status=status)
+
+
+def unknown_path(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 - Django's signature
+    """404 for a path that doesn't exist: a page for browsers, JSON where ``Accept`` prefers it.
+
+    The vendor's servers answer 200 with such a page; ZKBIO_SOFT_404 brings that back for clients that count on it.
+    """
+    status = 200 if settings.ZKBIO_SOFT_404 else 404
+    if _prefers_json(request):
+        return json_error({"detail": _("Not found.")}, status=status)
+    return _page(_("Page not found"), _("There is nothing at this address."), status=status)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500: a defect. It stands in the log, not in the answer."""
+    sentence = _("Something went wrong here; the server's log says what.")
+    if _prefers_json(request) or "/api/" in request.path:
+        return json_error({"detail": sentence}, status=500)
+    return _page(_("Server error"), sentence, status=500)
+
+
+def _prefers_json(request: HttpRequest) -> bool:
+    return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
+
+
+def _page(title: str, sentence: str, *, status: int) -> HttpResponse:
+    body = f'<!doctype html><meta charset="utf-8"><title>{title}</title><h1>{title}</h1><p>{sentence}</p>'
+    return HttpResponse(body, status=status)

@@ -1,0 +1,51 @@
+"""Query parameters: unknown ones are ignored, dates are read leniently, what can't be read is a 400 that names it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import django_filters
+from django import forms
+from django.db.models import QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework.filters import OrderingFilter
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from zkbio.wallclock import WallClockFormField
+
+_BIGGEST: Final = 2**63 - 1
+
+
+class IdFormField(forms.IntegerField):
+    """An id: what PostgreSQL's bigint can hold."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"min_value": 0, "max_value": _BIGGEST, **kwargs})
+
+
+class IdFilter(django_filters.Filter):
+    field_class = IdFormField
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class WallClockFilter(django_filters.Filter):
+    """``2019-04-1 00:00:00``, ``2019-04-01T00:00`` or a bare date, compared with a wall clock."""
+
+    field_class = WallClockFormField
+
+
+class AddressFilter(django_filters.Filter):
+    field_class = forms.GenericIPAddressField
+
+
+class ZKOrderingFilter(OrderingFilter):
+    """``ordering=-punch_time,id``: unknown names are ignored; the id decides ties, so that pages don't overlap."""
+
+    def get_ordering(self, request: Request, queryset: QuerySet[Any], view: APIView) -> tuple[str, ...]:
+        asked = tuple(super().get_ordering(request, queryset, view) or ())
+        names = [name.lstrip("-") for name in asked]
+        if "id" in names:
+            return asked[: names.index("id") + 1]
+        return (*asked, "-id" if asked and asked[-1].startswith("-") else "id")
