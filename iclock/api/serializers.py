@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from iclock.models import Terminal
+from personnel.models import Area
+from zkbio.api.fields import FlagField, NaiveTimeField, TerminalZoneField
+
+
+class AreaOfTerminalSerializer(serializers.ModelSerializer[Area]):
+    class Meta:
+        model = Area
+        fields = ["id", "area_code", "area_name"]
+
+
+class TerminalSerializer(serializers.ModelSerializer[Terminal]):
+    """A terminal in the vendor's order of keys; ``state`` and ``last_activity`` come from ``with_state()``."""
+
+    state = serializers.CharField(read_only=True)
+    terminal_tz = TerminalZoneField(source="time_zone", read_only=True)
+    area = AreaOfTerminalSerializer(read_only=True)
+    last_activity = NaiveTimeField()
+    push_time = NaiveTimeField(source="presence.push_time", default=None)
+    is_attendance = FlagField(read_only=True)
+    area_name = serializers.CharField(source="area.area_name", read_only=True)
+
+    class Meta:
+        model = Terminal
+        fields = [
+            "id",
+            "sn",
+            "ip_address",
+            "alias",
+            "terminal_name",
+            "fw_ver",
+            "push_ver",
+            "state",
+            "terminal_tz",
+            "area",
+            "last_activity",
+            "user_count",
+            "fp_count",
+            "face_count",
+            "palm_count",
+            "transaction_count",
+            "push_time",
+            "transfer_time",
+            "transfer_interval",
+            "is_attendance",
+            "area_name",
+        ]
+
+
+class TransactionSerializer(serializers.Serializer[Any]):
+    """A punch, for the schema: the rows themselves are written by PostgreSQL (iclock.api.rows)."""
+
+    id = serializers.IntegerField()
+    emp_code = serializers.CharField()
+    punch_time = serializers.CharField(help_text="The terminal's wall clock, YYYY-MM-DD HH:MM:SS.")
+    punch_state = serializers.CharField()
+    verify_type = serializers.IntegerField()
+    work_code = serializers.CharField(allow_null=True)
+    terminal_sn = serializers.CharField()
+    terminal_alias = serializers.CharField(allow_null=True)
+    area_alias = serializers.CharField(allow_null=True)
+    longitude = serializers.FloatField(allow_null=True)
+    latitude = serializers.FloatField(allow_null=True)
+    gps_location = serializers.CharField()
+    mobile = serializers.CharField(allow_null=True)
+    source = serializers.IntegerField(  # type: ignore[assignment]
+        help_text="1 from a terminal, 0 imported or entered by hand."
+    )
+    purpose = serializers.IntegerField()
+    crc = serializers.CharField(allow_null=True)
+    is_attendance = serializers.IntegerField()
+    reserved = serializers.CharField(allow_null=True)
+    upload_time = serializers.CharField(help_text="When it arrived, in the server's time zone.")
+    sync_status = serializers.IntegerField()
+    sync_time = serializers.CharField(allow_null=True)
+    is_mask = serializers.IntegerField(allow_null=True)
+    temperature = serializers.FloatField(allow_null=True)
+    emp = serializers.IntegerField(allow_null=True)
+    terminal = serializers.IntegerField(allow_null=True)
+    first_name = serializers.CharField(allow_null=True)
+    last_name = serializers.CharField(allow_null=True)
+    department = serializers.CharField(allow_null=True)
+    position = serializers.CharField(allow_null=True)
+    punch_state_display = serializers.CharField()
+    verify_type_display = serializers.CharField()
+    utc_offset = serializers.IntegerField(help_text="Minutes east of UTC: punch_time minus this is the instant.")

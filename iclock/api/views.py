@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any, cast
+
+from django.core.exceptions import ValidationError as FormError
+from django.http import Http404, HttpResponse, HttpResponseBase
+from django_filters.rest_framework import DjangoFilterBackend
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from rest_framework.exceptions import ValidationError
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
+from rest_framework.request import Request
+from rest_framework.viewsets import GenericViewSet
+
+from iclock.api.filters import TerminalFilter, TransactionFilter
+from iclock.api.rows import list_statement, one_statement
+from iclock.api.serializers import TerminalSerializer, TransactionSerializer
+from iclock.domain.pages import Selection
+from iclock.models import Terminal, Transaction
+from zkbio.api.filters import IdFormField, ZKOrderingFilter
+from zkbio.api.pagination import InvalidPage, Links, Page, link, page_links, read_page
+from zkbio.api.streams import BATCH_ROWS, list_answer, read_batches
+from zkbio.api.viewsets import ZKReadOnlyViewSet
+
+
+class TerminalViewSet(ZKReadOnlyViewSet[Terminal]):
+    """Terminals."""
+
+    queryset = Terminal.objects.with_state().select_related("area", "presence")
+    serializer_class = TerminalSerializer
+    filterset_class = TerminalFilter
+    search_fields = ("sn", "alias", "terminal_name", "area__area_name")
+    ordering_fields = ("id", "sn", "alias", "state", "ip_address", "area", "terminal_name", "last_activity")
+    ordering = ("id",)
+
+
+@extend_schema_view(
+    list=extend_schema(responses=TransactionSerializer(many=True)),
+    retrieve=extend_schema(
+        responses=TransactionSerializer, parameters=[OpenApiParameter("id", OpenApiTypes.INT, OpenApiParameter.PATH)]
+    ),
+)
+class TransactionViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[Transaction]):
+    """Punches. Neither verb builds a model or a serializer: PostgreSQL writes the rows as JSON."""
+
+    queryset = Transaction.objects.live()
+    serializer_class = TransactionSerializer
+    filter_backends = (DjangoFilterBackend, ZKOrderingFilter)
+    filterset_class = TransactionFilter
+    ordering_fields = ("id", "punch_time", "upload_time")
+    ordering = ("id",)
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
+        page, selection = read_page(request), self._selection(request)
+        batches = read_batches(list_statement(selection, offset=page.offset, limit=page.size), most=page.size)
+        first = next(batches, [])
+        if not first and page.number > 1:
+            raise InvalidPage
+        count, last_id = first[0][:2] if first else (0, None)
+        rows = ([text for *_, text in batch] for batch in chain([first] if first else [], batches))
+        links = _links(request, page, selection, count=count, last_id=last_id)
+        return list_answer(rows, count=count, links=links, streamed=page.size > BATCH_ROWS)
+
+    def retrieve(self, request: Request, pk: str, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
+        for batch in read_batches(one_statement(_read_id(pk)), most=1):
+            return HttpResponse(batch[0][0].encode(), content_type="application/json")
+        raise Http404
+
+    def _selection(self, request: Request) -> Selection:
+        filterset = TransactionFilter(request.query_params, queryset=self.get_queryset(), request=request)
+        if not filterset.is_valid():
+            raise ValidationError(filterset.errors)
+        order = ZKOrderingFilter().get_ordering(request, self.get_queryset(), self)
+        return Selection(filterset.wanted, order, filterset.after_id)
+
+
+def _links(request: Request, page: Page, selection: Selection, *, count: int, last_id: int | None) -> Links:
+    """By page number; a reader that came with ``since_id`` is led on by id, which costs the same at any depth."""
+    by_id = selection.since_id is not None and selection.order == ("id",) and "page" not in request.query_params
+    if not by_id:
+        return page_links(request, page, count=count)
+    more = last_id is not None and page.size < count
+    return Links(link(request, since_id=last_id) if more and last_id is not None else None, None)
+
+
+def _read_id(text: str) -> int:
+    try:
+        found = IdFormField().clean(text)
+    except FormError as error:
+        raise Http404 from error
+    return cast(int, found)
