@@ -32,7 +32,8 @@ def seal(plain: bytes, *, table: str, row: UUID) -> bytes:
 
 def unseal(sealed: bytes | memoryview, *, table: str, row: UUID) -> bytes:
     """Decrypt what :func:`seal` made for the same table and row. Raises SealError."""
-    name, rest = key_id(sealed), bytes(sealed[1 + sealed[0] :])
+    blob = bytes(sealed)
+    name, rest = key_id(blob), blob[1 + blob[0] :]
     key = settings.FIELD_KEYS.get(name)
     if key is None:
         raise SealError(f"{table} {row} is sealed under key {name!r}, which FIELD_KEYS doesn't hold.")
@@ -44,7 +45,8 @@ def unseal(sealed: bytes | memoryview, *, table: str, row: UUID) -> bytes:
 
 def key_id(sealed: bytes | memoryview) -> str:
     """The id of the key that opens ``sealed``."""
-    return bytes(sealed[1 : 1 + sealed[0]]).decode("ascii", errors="replace")
+    blob = bytes(sealed)
+    return blob[1 : 1 + blob[0]].decode("ascii", errors="replace")
 
 
 def fingerprint(secret: str) -> str:

@@ -1,0 +1,102 @@
+"""Due work is a row: claimed once, and due again when nothing came of it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+
+import pytest
+from django.db import connection
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from devices.domain import schedule
+from devices.domain.schedule import claim_due, request_sync, wait_after
+from devices.models import Device
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def devices(count: int, **fields: object) -> list[int]:
+    made = Device.objects.bulk_create(
+        Device(key=f"d{n}", name=f"D{n}", host=f"10.0.0.{n}", **fields) for n in range(1, count + 1)
+    )
+    return [device.id for device in made]
+
+
+def test_a_new_device_is_due_at_once_and_claimed_once() -> None:
+    ids = devices(3)
+
+    assert sorted(claim_due()) == ids
+    assert claim_due() == []
+
+
+def test_the_longest_overdue_comes_first() -> None:
+    first, second, third = devices(3)
+    for device_id, minutes in ((first, 1), (second, 3), (third, 2)):
+        Device.objects.filter(id=device_id).update(next_poll_at=Now() - timedelta(minutes=minutes))
+
+    assert claim_due() == [second, third, first]
+
+
+def test_a_claim_of_which_nothing_came_is_due_again() -> None:
+    devices(1)
+    claim_due()
+
+    wait = Device.objects.get().next_poll_at - timezone.now()
+
+    assert timedelta(seconds=schedule.MESSAGE_SECONDS) < wait <= timedelta(seconds=schedule.CLAIM_SECONDS)
+
+
+def test_disabled_and_leased_devices_are_not_claimed() -> None:
+    off, leased, expired = devices(3)
+    Device.objects.filter(id=off).update(enabled=False)
+    Device.objects.filter(id=leased).update(lease_expires_at=Now() + timedelta(minutes=1))
+    Device.objects.filter(id=expired).update(lease_expires_at=Now() - timedelta(minutes=1))
+
+    assert claim_due() == [expired]
+
+
+def test_two_schedulers_claim_each_device_once() -> None:
+    ids = devices(200)
+    barrier = Barrier(4)
+
+    def claim(_: int) -> list[int]:
+        barrier.wait(timeout=20)
+        try:
+            return claim_due()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        claimed = [device_id for batch in pool.map(claim, range(4)) for device_id in batch]
+
+    assert sorted(claimed) == ids
+
+
+def test_sync_now_makes_polled_devices_due() -> None:
+    polled, off = devices(2, next_poll_at=timezone.now() + timedelta(hours=1))
+    Device.objects.filter(id=off).update(enabled=False)
+
+    assert request_sync([polled, off]) == 1
+    assert claim_due() == [polled]
+
+
+@pytest.mark.parametrize(
+    ("interval", "failures", "draw", "seconds"),
+    [
+        (60, 0, 0.5, 60),
+        (60, 0, 0.0, 54),
+        (60, 0, 1.0, 66),
+        (60, 1, 0.5, 120),
+        (60, 5, 0.5, 1_920),
+        (60, 6, 0.5, 3_600),
+        (60, 10_000, 0.5, 3_600),
+        (86_400, 3, 0.5, 86_400),
+    ],
+)
+def test_the_wait_doubles_with_each_failure_up_to_an_hour(
+    interval: int, failures: int, draw: float, seconds: float
+) -> None:
+    assert wait_after(interval=interval, failures=failures, draw=draw) == timedelta(seconds=seconds)
