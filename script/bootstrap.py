@@ -122,7 +122,15 @@ def install(files: list[Path]) -> None:
         give_up(f"The new virtual environment has no pip; this mends it: {venv_remedy()}")
     INSTALLING.touch()
     requirements = [word for file in files for word in ("-r", str(file))]
-    command = [*installer, "install", "--quiet", "--no-input", "--disable-pip-version-check", *requirements]
+    command = [
+        *installer,
+        "install",
+        "--quiet",
+        "--no-input",
+        "--disable-pip-version-check",
+        "--use-pep517",
+        *requirements,
+    ]
     try:
         result = subprocess.run(command, check=False, timeout=1800)
     except subprocess.TimeoutExpired:
