@@ -45,7 +45,7 @@ class StateFilter(admin.SimpleListFilter):
 class TerminalAdmin(admin.ModelAdmin[Terminal]):
     list_display = ("alias", "sn", "state", "area", "ip_address", "last_heard", "user_count", "transaction_count")
     list_display_links = ("alias", "sn")
-    list_select_related = ("area",)
+    list_select_related = ("area", "presence")
     list_filter = (StateFilter, "admission", ("area", admin.RelatedOnlyFieldListFilter), "is_attendance")
     list_per_page = _PER_PAGE
     search_fields = ("alias", "sn", "ip_address")
@@ -62,7 +62,7 @@ class TerminalAdmin(admin.ModelAdmin[Terminal]):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Terminal]:
-        return Terminal.objects.with_state().select_related("presence")
+        return Terminal.objects.with_state()
 
     def get_readonly_fields(self, request: HttpRequest, obj: Terminal | None = None) -> Any:
         """The serial number is what punches are joined by."""

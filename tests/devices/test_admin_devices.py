@@ -1,0 +1,194 @@
+"""Devices in the administration: entered, checked, polled, read now; their comm key goes in and never comes out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from devices.domain.registry import register_device
+from devices.models import Device, SyncRun
+from iclock.models import Terminal
+from zkbio.accounts.models import User
+
+pytestmark = pytest.mark.django_db
+
+LIST, ADD = "/admin/devices/device/", "/admin/devices/device/add/"
+
+
+@pytest.fixture(autouse=True)
+def _plain_static_files(settings):
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+
+
+def form(**changes: object) -> dict[str, object]:
+    typed = {"name": "Door", "key": "Main Door", "host": "10.0.0.5", "port": 4370, "transport": "tcp"}
+    return {**typed, "interval": 60, "timeout": 5, "encoding": "UTF-8", "time_zone": "", "enabled": "on", **changes}
+
+
+def change(device: Device) -> str:
+    return reverse("admin:devices_device_change", args=[device.pk])
+
+
+def do(client: Client, action: str, *devices: Device) -> str:
+    chosen = {"action": action, "_selected_action": [device.pk for device in devices]}
+    return client.post(LIST, chosen, follow=True).text
+
+
+def run(device: Device, outcome: str, **facts: object) -> SyncRun:
+    now = timezone.now()
+    return SyncRun.objects.create(
+        device=device, trigger="schedule", outcome=outcome, started_at=now, finished_at=now, **facts
+    )
+
+
+@pytest.fixture
+def device() -> Device:
+    return register_device(key="door", name="Door", host="10.0.0.5", comm_key=123_456)
+
+
+def test_a_device_is_added_by_its_form(admin_client):
+    answer = admin_client.post(ADD, form(new_comm_key="654321"))
+    assert (answer.status_code, answer.url) == (302, LIST)
+    device = Device.objects.get()
+    assert (device.key, device.name, device.host, device.comm_key) == ("main_door", "Door", "10.0.0.5", 654_321)
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "sentence"),
+    [
+        ("host", "localhost", "is not an IP address; write the terminal"),
+        ("host", "10.0.0.5 ", "is not an IP address; write the terminal"),
+        ("host", "169.254.169.254", "169.254.169.254 is a link-local address and never dialled"),
+        ("host", "::ffff:10.0.0.5", "is an IPv4 address in IPv6 clothing and never dialled"),
+        ("host", "8.8.8.8", "8.8.8.8 is outside the networks of terminals"),
+        ("host", "", "This field is required."),
+        ("port", "70000", "less than or equal to 65535"),
+        ("key", "a/b", "Enter a valid"),
+        ("encoding", "klingon", "is no code page for names"),
+        ("time_zone", "Mars", "is neither an IANA time zone nor an offset"),
+        ("new_comm_key", "hello", "A comm key is a number from 0 to 4294967295."),
+    ],
+)
+def test_what_cannot_work_is_refused_with_its_sentence(admin_client, field, typed, sentence):
+    answer = admin_client.post(ADD, form(**{field: typed}))
+    assert list(answer.context["adminform"].form.errors) == [field]
+    assert sentence in answer.text
+    assert Device.objects.count() == 0
+
+
+def test_an_address_that_is_there_already_is_refused(admin_client, device):
+    answer = admin_client.post(ADD, form(key="other"))
+    assert answer.status_code == 200
+    assert Device.objects.get() == device
+
+
+def test_an_empty_comm_key_keeps_the_stored_one(admin_client, device):
+    admin_client.post(change(device), form(name="Renamed", new_comm_key=""))
+    device.refresh_from_db()
+    assert (device.name, device.comm_key) == ("Renamed", 123_456)
+
+
+def test_a_typed_comm_key_replaces_the_stored_one(admin_client, device):
+    admin_client.post(change(device), form(new_comm_key="42"))
+    device.refresh_from_db()
+    assert device.comm_key == 42
+
+
+@pytest.mark.parametrize("typed", [{"clear_comm_key": "on"}, {"new_comm_key": "0"}])
+def test_a_comm_key_is_removed_on_request(admin_client, device, typed):
+    admin_client.post(change(device), form(**typed))
+    device.refresh_from_db()
+    assert (device.comm_key, device.comm_key_sealed) == (0, None)
+
+
+def test_a_form_with_an_error_does_not_repeat_the_comm_key(admin_client):
+    answer = admin_client.post(ADD, form(host="nowhere", new_comm_key="777888999"))
+    assert "777888999" not in answer.text
+
+
+def test_the_form_says_whether_a_comm_key_is_set(admin_client, device):
+    assert "One is set; leave this empty to keep it." in admin_client.get(change(device)).text
+    assert "None is set." in admin_client.get(ADD).text
+
+
+def test_the_list_tells_the_last_runs_sentence_and_the_state(admin_client, device):
+    run(device, "ok")
+    run(device, "failed", error="10.0.0.5 did not answer within 5 s.")
+    Device.objects.update(failures=3)
+    html = admin_client.get(LIST).text
+    assert "10.0.0.5 did not answer within 5 s." in html
+    assert "Failing, 3 in a row" in html
+
+
+def test_a_device_that_is_being_read_says_so(admin_client, device):
+    assert "Waiting for its first reading" in admin_client.get(LIST).text
+    Device.objects.update(lease_expires_at=timezone.now() + timedelta(minutes=1))
+    assert "Being read" in admin_client.get(LIST).text
+
+
+def test_a_devices_page_shows_its_last_ten_runs(admin_client, device):
+    for number in range(12):
+        run(device, "failed", error=f"error number {number:02}.")
+    html = admin_client.get(change(device)).text
+    assert [f"error number {number:02}." in html for number in (0, 1, 2, 11)] == [False, False, True, True]
+    assert f"/admin/devices/syncrun/?device__id__exact={device.pk}" in html
+
+
+def test_the_link_to_all_runs_shows_those_of_the_device(admin_client, device):
+    other = register_device(key="other", name="Other", host="10.0.0.6")
+    for number, each in enumerate((device, other)):
+        run(each, "failed", error=f"error number {number}.")
+    html = admin_client.get(f"/admin/devices/syncrun/?device__id__exact={device.pk}").text
+    assert ("error number 0." in html, "error number 1." in html) == (True, False)
+
+
+def test_sync_now_makes_the_chosen_devices_due(admin_client, device):
+    other = register_device(key="other", name="Other", host="10.0.0.6", interval=900)
+    later = timezone.now() + timedelta(hours=1)
+    Device.objects.update(next_poll_at=later)
+    assert "To be read within seconds: 1." in do(admin_client, "sync_now", device)
+    device.refresh_from_db()
+    other.refresh_from_db()
+    assert device.next_poll_at < timezone.now() + timedelta(seconds=1)
+    assert other.next_poll_at == later
+
+
+def test_sync_now_says_which_it_leaves_out(admin_client, device):
+    Device.objects.update(enabled=False)
+    assert "Not polled, so not read: 1." in do(admin_client, "sync_now", device)
+
+
+def test_polling_is_switched_off_and_on(admin_client, device):
+    assert "No longer polled: 1." in do(admin_client, "disable_polling", device)
+    assert Device.objects.get().enabled is False
+    assert "Polled from now on: 1." in do(admin_client, "enable_polling", device)
+    assert Device.objects.get().enabled is True
+
+
+@pytest.mark.parametrize("action", ["sync_now", "enable_polling", "disable_polling"])
+def test_who_may_only_look_can_start_nothing(device, action):
+    onlooker = User.objects.create_user("onlooker", password="x", is_staff=True)
+    onlooker.user_permissions.set(Permission.objects.filter(codename="view_device"))
+    client = Client()
+    client.force_login(onlooker)
+    due = device.next_poll_at
+    Device.objects.update(enabled=action != "enable_polling")
+    do(client, action, device)
+    device.refresh_from_db()
+    assert (device.enabled, device.next_poll_at) == (action != "enable_polling", due)
+
+
+def test_deleting_a_device_keeps_its_terminal_and_takes_its_runs(admin_client, device):
+    terminal = Terminal.objects.create(sn="SN1", alias="Door")
+    Device.objects.update(terminal=terminal)
+    run(device, "ok")
+    admin_client.post(reverse("admin:devices_device_delete", args=[device.pk]), {"post": "yes"})
+    assert (Device.objects.count(), SyncRun.objects.count(), Terminal.objects.count()) == (0, 0, 1)

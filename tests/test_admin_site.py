@@ -1,0 +1,228 @@
+"""Every administration page renders, keeps its secrets, escapes what terminals say and asks few questions."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import re
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import Group, Permission
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from devices.models import Device, SyncRun
+from iclock.models import QuarantinedRecord, Terminal, TerminalPresence, Transaction
+from iclock.punch import Source
+from personnel.models import Area, AttributeDefinition, Department, Employee, Position
+from zkbio.accounts.domain.tokens import issue_token
+from zkbio.accounts.models import ApiToken, User
+
+HOSTILE = "<script>x</script>{{7}}"
+COMM_KEY, PIN = 3_141_592_653, "27182818"
+
+pytestmark = pytest.mark.django_db
+
+MODELS = {model._meta.label: model for model in admin.site._registry}
+everywhere = pytest.mark.parametrize("label", sorted(MODELS))
+
+
+@pytest.fixture(autouse=True)
+def _plain_static_files(settings):
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+
+
+def make_row_of_everything(number: int) -> dict[str, str]:
+    """One row of every model, named as a hostile terminal would; gives the secrets that went in."""
+    tag, now = f"{HOSTILE}{number}", timezone.now()
+    user = User.objects.create_user(f"login{number}", first_name=tag, password="Tr0ub4dor&3")
+    Group.objects.create(name=tag)
+    token = issue_token(user)
+    department = Department.objects.create(dept_code=f"d{number}", dept_name=tag)
+    area = Area.objects.create(area_code=f"a{number}", area_name=tag)
+    position = Position.objects.create(position_code=f"p{number}", position_name=tag)
+    definition = AttributeDefinition.objects.create(name=tag)
+    person = Employee(emp_code=str(number), first_name=tag[:25], department=department, position=position)
+    person.device_password, person.self_password = PIN, make_password("correct horse")
+    person.attributes = {str(definition.pk): tag}
+    person.save()
+    person.areas.set([area])
+    terminal = Terminal.objects.create(sn=f"SN{number}", alias=tag, area=area, fw_ver=tag)
+    TerminalPresence.objects.create(terminal=terminal, online=True, since=now, last_activity=now)
+    punch_times = {"punch_time": dt.datetime(2024, 6, 26, 15, 46, 45), "punched_at": now, "upload_time": now}
+    Transaction.objects.create(
+        terminal_sn=terminal.sn,
+        terminal_alias=tag,
+        emp_code=person.emp_code,
+        **punch_times,
+        utc_offset=0,
+        punch_state=0,
+        verify_type=1,
+        source=Source.PULL,
+        is_attendance=True,
+    )
+    QuarantinedRecord.objects.create(
+        terminal_sn=terminal.sn,
+        source=Source.PULL,
+        raw=HOSTILE.encode(),
+        digest=bytes([number]) * 32,
+        reason=tag,
+        first_seen_at=now,
+        last_seen_at=now,
+    )
+    device = Device(key=f"k{number}", name=tag, host=f"10.0.0.{number}", terminal=terminal)
+    device.comm_key = COMM_KEY
+    device.save()
+    SyncRun.objects.create(
+        device=device, trigger="schedule", started_at=now, finished_at=now, outcome="failed", error=tag
+    )
+    sealed = {
+        "comm key": device.comm_key_sealed,
+        "PIN": person.device_password_sealed,
+        "token": ApiToken.objects.get(user=user).sealed,
+    }
+    written = {
+        f"{name} in {how}": spell(bytes(value))
+        for name, value in sealed.items()
+        for how, spell in (("hex", bytes.hex), ("base64", lambda raw: base64.b64encode(raw).decode()[:24]))
+    }
+    digest = ApiToken.objects.get(user=user).digest
+    hashes = {"hash": person.self_password, "hash's end": person.self_password[-16:], "token digest": digest}
+    return {"token": token, "comm key": str(COMM_KEY), "PIN": PIN, **written, **hashes}
+
+
+def pages(label: str) -> list[str]:
+    """The addresses of a model's list, its form for a new row and its last row."""
+    opts = MODELS[label]._meta
+    name = f"admin:{opts.app_label}_{opts.model_name}"
+    row = MODELS[label]._default_manager.order_by("pk").last()
+    return [reverse(f"{name}_changelist"), reverse(f"{name}_add"), reverse(f"{name}_change", args=[row.pk])]
+
+
+def staff(*permissions: str) -> Client:
+    user = User.objects.create_user("clerk", password="x", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def test_every_model_that_people_care_for_has_pages():
+    assert sorted(MODELS) == [
+        "accounts.ApiToken",
+        "accounts.User",
+        "auth.Group",
+        "devices.Device",
+        "devices.SyncRun",
+        "iclock.QuarantinedRecord",
+        "iclock.Terminal",
+        "iclock.Transaction",
+        "personnel.Area",
+        "personnel.AttributeDefinition",
+        "personnel.Department",
+        "personnel.Employee",
+        "personnel.Position",
+    ]
+
+
+READ_ONLY = {"accounts.ApiToken", "devices.SyncRun", "iclock.QuarantinedRecord", "iclock.Transaction"}
+
+
+@everywhere
+def test_every_page_renders(label, admin_client):
+    make_row_of_everything(1)
+    form = 403 if label in READ_ONLY else 200
+    assert [admin_client.get(page).status_code for page in pages(label)] == [200, form, 200]
+
+
+@everywhere
+def test_every_list_can_be_searched(label, admin_client):
+    make_row_of_everything(1)
+    assert admin_client.get(pages(label)[0], {"q": "1 x"}).status_code == 200
+
+
+@pytest.mark.parametrize("label", sorted(READ_ONLY))
+def test_what_no_hand_writes_can_be_neither_changed_nor_deleted(label, admin_client):
+    make_row_of_everything(1)
+    change = pages(label)[2]
+    delete = change.replace("/change/", "/delete/")
+    assert [admin_client.post(page, {"post": "yes"}).status_code for page in (change, delete)] == [403, 403]
+    assert MODELS[label]._default_manager.count() == 1
+
+
+@everywhere
+def test_staff_without_rights_see_nothing(label):
+    make_row_of_everything(1)
+    client = staff()
+    assert [client.get(page).status_code for page in pages(label)] == [403, 403, 403]
+
+
+@everywhere
+def test_strangers_are_sent_to_the_login(label, client):
+    make_row_of_everything(1)
+    assert {client.get(page).url.split("?")[0] for page in pages(label)} == {"/admin/login/"}
+
+
+@everywhere
+def test_no_page_gives_a_secret_away(label, admin_client):
+    secrets = make_row_of_everything(1)
+    model = MODELS[label]._meta.model_name
+    onlooker = staff(f"view_{model}")
+    html = [admin_client.get(page).text for page in pages(label)]
+    html += [onlooker.get(page).text for page in pages(label)]
+    assert [name for name, secret in secrets.items() if any(secret in page for page in html)] == []
+
+
+@everywhere
+def test_hostile_names_are_text(label, admin_client):
+    make_row_of_everything(1)
+    html = "".join(admin_client.get(page).text for page in (*pages(label), reverse("admin:index")))
+    assert "<script>x" not in html
+
+
+@pytest.mark.parametrize("label", sorted(MODELS.keys() - {"accounts.ApiToken"}))
+def test_hostile_names_are_shown_as_they_are(label, admin_client):
+    make_row_of_everything(1)
+    html = "".join(admin_client.get(page).text for page in pages(label))
+    assert "&lt;script&gt;x&lt;/script&gt;{{7}}" in html
+
+
+@everywhere
+def test_pages_load_nothing_from_elsewhere(label, admin_client):
+    make_row_of_everything(1)
+    html = "".join(admin_client.get(page).text for page in (*pages(label), reverse("admin:index")))
+    loaded = re.findall(r"""<(?:script|link|img|iframe|form)[^>]*?(?:src|href|action)=["']?([^"'\s>]+)""", html)
+    assert loaded != []
+    assert [url for url in loaded if "//" in url] == []
+
+
+@everywhere
+def test_a_list_asks_as_many_questions_for_three_rows_as_for_one(label, admin_client):
+    make_row_of_everything(1)
+    one = questions(admin_client, pages(label)[0])
+    make_row_of_everything(2)
+    make_row_of_everything(3)
+    assert questions(admin_client, pages(label)[0]) == one
+
+
+def questions(client: Client, page: str) -> int:
+    client.get(page)  # content types are remembered from the first time on
+    with CaptureQueriesContext(
+        connection,
+    ) as asked:
+        client.get(page)
+    return len(asked)
+
+
+def test_the_site_has_a_name_of_its_own(admin_client):
+    html = admin_client.get(reverse("admin:index")).text
+    assert "Django administration" not in html
+    assert "Terminals, people and punches" in html
