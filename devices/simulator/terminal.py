@@ -79,7 +79,7 @@ class SimulatedTerminal(TerminalState):
                 thread.join(timeout=10)
         self._threads = []
 
-    def _switch_off(self) -> None:
+    def _switch_off(self, spare: Link | None = None) -> None:
         if self._stop.is_set() or not self._threads:
             return
         self._stop.set()
@@ -88,18 +88,19 @@ class SimulatedTerminal(TerminalState):
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._drop_sessions()
+        self._drop_sessions(spare)
 
-    def reboot(self, down_for: float = 0.0) -> None:
-        """Restart the unit: sessions are reset, it is enabled again, and away for ``down_for`` seconds."""
+    def reboot(self, down_for: float = 0.0, *, spare: Link | None = None) -> None:
+        """Restart the unit: sessions are reset (but ``spare``), it is enabled again, away for ``down_for`` seconds."""
         self.reboots += 1
         self.disabled = False
         self._down_until = time.monotonic() + down_for
-        self._drop_sessions()
+        self._drop_sessions(spare)
 
-    def _drop_sessions(self) -> None:
+    def _drop_sessions(self, spare: Link | None) -> None:
         for link in tuple(self._links):
-            link.hang_up(reset=True)
+            if link is not spare:
+                link.hang_up(reset=True)
         with self._slot:
             self._holder = None
             self._slot.notify_all()
@@ -202,9 +203,10 @@ class SimulatedTerminal(TerminalState):
             steps = fault.steps(steps)
         self._punch_after(faults)
         if session.ended:
-            self._release(session)
+            self._end(session, link)
         play(steps, link, held=held, stop=self._stop, reboot=self.reboot)
-        self._end(session)
+        if session.ended:
+            raise LinkLost(f"the session ended: {session.ended}")
         if packet.command in (CMD_STARTENROLL, CMD_CANCELCAPTURE):
             self._push_event(session, link)
 
@@ -212,14 +214,13 @@ class SimulatedTerminal(TerminalState):
         for user_id in filter(None, (fault.punches_after() for fault in faults)):
             self.fill((SimPunch(user_id, self.now()),))
 
-    def _end(self, session: Session) -> None:
-        if session.ended is None:
-            return
+    def _end(self, session: Session, link: Link) -> None:
+        """Carried out before the client hears of it, so that what it does next meets the unit as it will be."""
+        self._release(session)
         if session.ended == "restart":
-            self.reboot()
+            self.reboot(spare=link)
         if session.ended == "poweroff":
-            self._switch_off()
-        raise LinkLost(f"the session ended: {session.ended}")
+            self._switch_off(spare=link)
 
     def _push_event(self, session: Session, link: Link) -> None:
         packet = session.next_event()

@@ -295,6 +295,22 @@ def test_a_rebooted_unit_knows_no_session_over_udp_either(terminal: SimulatedTer
     assert terminal.reboots == 1
 
 
+@pytest.mark.parametrize("over", ["exit", "reboot"])
+def test_a_datagram_session_that_is_over_is_not_authorised(terminal: SimulatedTerminal, over: str) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.connect(("127.0.0.1", terminal.port))
+        sock.settimeout(5)
+        sock.send(bytes.fromhex("e80317fc00000000"))
+        session = sock.recv(100)[4:6]
+        if over == "exit":
+            sock.send(bytes.fromhex("e9030000") + session + b"\1\0")
+            assert sock.recv(100)[:2] == b"\xd0\x07"
+        else:
+            terminal.reboot()
+        sock.send(bytes.fromhex("4c040000") + session + b"\2\0")
+        assert sock.recv(100)[:2] == b"\xd5\x07"
+
+
 @pytest.mark.parametrize(("width", "user_id_at", "time_at"), [(16, slice(0, 4), 4), (8, slice(0, 2), 3)])
 def test_bad_rows_exist_for_old_generations(width: int, user_id_at: slice, time_at: int) -> None:
     row = bad_punch_row("impossible date", user_id="1001", uid=7, width=width)

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,8 @@ def test_orders_from_outside_punch_spoil_heal_and_tell() -> None:
         spoiled = process.order(fault={**unit, "kind": "ShortSizes", "length": 36})
         with WireClient(port) as client:
             assert client.connect().ask(50).data[32:] == b"\1\0\0\0"
+            process.order(fault={**unit, "kind": "CountOff", "by": 3})
+            assert client.ask(50).data[32:] == b"\4\0\0\0"
             healed = process.order(heal=unit)
             assert len(client.ask(50).data) == 92
         shifted = process.order(clock={**unit, "shift_seconds": -7200})
@@ -96,7 +99,7 @@ def test_orders_from_outside_punch_spoil_heal_and_tell() -> None:
     assert (once, spoiled, healed) == ({"ok": True}, {"ok": True}, {"ok": True})
     assert shifted["ok"] is True
     assert (state["punches"], state["ledger"], state["reboots"]) == (1, [["1001", "2026-03-02T08:00:01"]], 1)
-    assert (state["commands"], state["clearings"], state["disabled"]) == ([1000, 50, 1000, 50, 50], [], False)
+    assert (state["commands"], state["clearings"], state["disabled"]) == ([1000, 50, 1000, 50, 50, 50], [], False)
 
 
 @pytest.mark.parametrize("line", ["nonsense", "[]", '{"punch": {"serial": "?"}}', '{"dance": {"serial": "SIM0001"}}'])
@@ -113,13 +116,17 @@ def test_a_wrong_order_is_answered_and_the_next_one_obeyed(line: str) -> None:
 
 
 def test_people_keep_punching_by_the_units_clock() -> None:
-    with simulator("--control", "--punch-every", "0.02", "--utc-offset", "180") as process:
-        process.hear()
+    with simulator("--control", "--people", "1", "--punch-every", "0.02", "--utc-offset", "180") as process:
+        port = process.hear()["port"]
         deadline = time.monotonic() + 10
         while (state := process.order(state={"serial": "SIM0001"}))["punches"] < 5:
             assert time.monotonic() < deadline
         assert state["ledger"][-1][1] <= state["now"]
-        assert state["ledger"][-1][1][:13] in (state["now"][:13], state["ledger"][0][1][:13])
+        with WireClient(port) as client:
+            states = client.connect().table(13, 0)[4 + 31 :: 40]
+        assert states[:5] == bytes((0, 1, 0, 1, 0))
+    local = datetime.fromisoformat(state["now"]) - datetime.now(UTC).replace(tzinfo=None)
+    assert timedelta(minutes=179) < local < timedelta(minutes=181)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
