@@ -23,6 +23,8 @@ def test_without_an_environment_everything_has_a_default() -> None:
         ({"API_PORT": "70000"}, (), "API_PORT=70000 is no port"),
         ({"DATABASE_URL": "mysql://u:p@h/d"}, (), "DATABASE_URL begins with 'mysql'; write DATABASE_URL=postgres://"),
         ({"REDIS_URL": "amqp://h"}, (), "REDIS_URL begins with 'amqp'; write REDIS_URL=redis://"),
+        ({"DATABASE_URL": "postgres://u:p@[::1/d"}, (), "DATABASE_URL can't be understood (Invalid IPv6 URL)"),
+        ({"DATABASE_URL": "postgres://u:p@h:x/d"}, (), "DATABASE_URL can't be understood (Port could not be"),
         ({}, ("--dmeo",), "knows no '--dmeo'"),
     ],
 )

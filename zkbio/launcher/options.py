@@ -60,10 +60,15 @@ def read_port(text: str) -> int:
 
 
 def read_url(name: str, url: str | None, schemes: tuple[str, ...]) -> str | None:
-    if url is not None and urlsplit(url).scheme not in schemes:
-        raise LaunchError(
-            f"{name} begins with {url.partition(':')[0]!r}; write {name}={schemes[0]}://user:password@host/…"
-        )
+    if url is None:
+        return None
+    form = f"write {name}={schemes[0]}://user:password@host/…, special characters percent-encoded"
+    try:
+        scheme, _ = urlsplit(url).scheme, urlsplit(url).port
+    except ValueError as error:
+        raise LaunchError(f"{name} can't be understood ({error}); {form}.") from error
+    if scheme not in schemes:
+        raise LaunchError(f"{name} begins with {url.partition(':')[0]!r}; {form}.")
     return url
 
 

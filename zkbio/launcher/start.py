@@ -176,7 +176,8 @@ class Start:
             running.stop(signal.SIGTERM, 5.0)
         said = last_line(log.read_text(errors="replace"))
         if not ended or running.child is None or running.child.returncode:
-            raise LaunchError(f"The step '{name}' failed: {said} (all of it: {log})")
+            reason = said.rpartition("ImproperlyConfigured: ")[2]
+            raise LaunchError(f"The step '{name}' failed: {reason} (all of it: {log})")
         return said
 
     def administrator(self) -> None:

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from zkbio.launcher.trouble import LaunchError
+from zkbio.launcher.trouble import DISK_FULL, LaunchError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NEEDED_BYTES = 300 * 1024 * 1024  # a new PostgreSQL cluster with its first write-ahead log, and room to breathe
@@ -44,7 +44,9 @@ class StateDir:
                 self.root.chmod(0o711 if os.geteuid() == 0 else 0o700)
             for folder in (self.run, self.log, self.static, self.media):
                 folder.mkdir(mode=0o700, exist_ok=True)
-        except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        except OSError as error:
+            if error.errno in DISK_FULL:
+                raise
             raise LaunchError(
                 f"Cannot write to the state folder {self.root} ({error.strerror}); "
                 "choose another: STATE_DIR=/path/to/folder ./script/start"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
 
 class LaunchError(Exception):
     """Its text is the whole message: no traceback is shown with it."""
@@ -16,7 +18,7 @@ class StopRequestedError(Exception):
 def in_a_sentence(error: OSError) -> str:
     """An error of the operating system that nobody foresaw more exactly."""
     where = f" at {error.filename}" if error.filename else ""
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    if error.errno in DISK_FULL:
         return f"The disk is full{where}; see what fills it with: df -h"
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return f"No permission to write{where}; choose another folder: STATE_DIR=/path/to/folder ./script/start"
