@@ -6,10 +6,10 @@ import socket
 from datetime import datetime, timedelta
 
 import pytest
-from wire_client import WireClient, slow_checksum, unpack
 
 from devices.protocol import Packet, checksum, scramble_comm_key
 from devices.simulator import SimPunch, SimTemplate, SimulatedTerminal, SimUser, TerminalSpec
+from tests.devices.simulator.wire_client import WireClient, slow_checksum, unpack
 
 ANNA = SimUser(7, "1001", "Anna", privilege=14, password="42", card=0x00BC614E, group=3, time_zones=(1, 2, 0, 9))
 MORNING = SimPunch("1001", datetime(2026, 3, 2, 8, 15, 30), verify=1, state=0)

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import get_args
 
 import pytest
-from wire_client import WireClient
 
 from devices.protocol import PUNCH_40, decode_time
 from devices.simulator import (
@@ -40,6 +39,7 @@ from devices.simulator import (
     bad_punch_row,
 )
 from devices.simulator.rows import BadRow
+from tests.devices.simulator.wire_client import WireClient
 
 VERSION = 1100
 SERIAL = b"~SerialNumber\0"

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wire_client import WireClient
 
 from devices.protocol import scramble_comm_key
+from tests.devices.simulator.wire_client import WireClient
 
 ROOT = Path(__file__).parents[3]
 

@@ -7,10 +7,9 @@ import struct
 import threading
 from datetime import datetime
 
-from wire_client import WireClient
-
 from devices.simulator import SimulatedTerminal, TerminalSpec
 from devices.simulator.people import hire, working_days
+from tests.devices.simulator.wire_client import WireClient
 
 START = datetime(2026, 3, 2, 8)
 

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from threading import Barrier, Thread
 
 import pytest
-from wire_client import WireClient
 
 from devices.simulator import (
     Clearing,
@@ -22,6 +21,7 @@ from devices.simulator import (
 )
 from devices.simulator.people import hire, working_days
 from devices.simulator.state import TerminalState
+from tests.devices.simulator.wire_client import WireClient
 
 START = datetime(2026, 3, 2, 8)
 SPEC = TerminalSpec(serial="ST", users=(SimUser(1, "1001", "Anna"), SimUser(2, "1002", "Bob")), punch_capacity=3)
