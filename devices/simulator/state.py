@@ -6,6 +6,7 @@ ever held, whatever was overwritten or cleared since: the oracle of tests that a
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from devices.simulator.spec import SimPunch, SimTemplate, SimUser, TerminalSpec
 
 Table = Literal["users", "punches", "templates"]
 MAX_UID = 65_534
+MOST_SESSIONS = 10_000
 
 
 class Refused(Exception):  # noqa: N818 - a unit's answer, not a defect
@@ -63,7 +65,7 @@ class TerminalState:
         self.disabled = False
         self.enrol_result = 0
         self.unlocks: list[float] = []
-        self.journal: list[SessionRecord] = []
+        self.journal: deque[SessionRecord] = deque(maxlen=MOST_SESSIONS)
         self.clearings: list[Clearing] = []
         self._clock = clock
         self._clock_error = spec.clock_error
@@ -156,11 +158,11 @@ class TerminalState:
     # Templates
 
     def put_template(self, template: SimTemplate) -> None:
-        """Keep a finger of a known person. Raises Refused for an unknown uid or when full."""
+        """Keep a finger of a known person. Raises Refused for an unknown uid, no finger, or when full."""
         with self._lock:
             key = template.uid, template.finger
-            if template.uid not in self._users:
-                raise Refused(f"no user with uid {template.uid}")
+            if template.uid not in self._users or not 0 <= template.finger <= 9:
+                raise Refused(f"no finger {template.finger} of uid {template.uid}")
             if key not in self._templates and len(self._templates) >= self.spec.finger_capacity:
                 raise Refused("no room for another template")
             self._templates[key] = template

@@ -81,8 +81,9 @@ def test_what_does_not_fit_is_refused() -> None:
         terminal.put_template(SimTemplate(2, 0, b"x"))
     with pytest.raises(Refused, match="can't have user id '1002'"):
         terminal.add_user(SimUser(1, "1002"))
-    with pytest.raises(Refused, match="no user with uid 9"):
-        terminal.put_template(SimTemplate(9, 0, b"x"))
+    for uid, finger in ((9, 0), (1, 10), (1, -1)):
+        with pytest.raises(Refused, match=f"no finger {finger} of uid {uid}"):
+            terminal.put_template(SimTemplate(uid, finger, b"x"))
     with pytest.raises(ValueError, match="has 40 bytes"):
         terminal.punch_raw(bad_punch_row("zero date")[:-1])
     with pytest.raises(ValueError, match="no such generation"):
