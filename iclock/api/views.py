@@ -11,6 +11,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from iclock.api.filters import TerminalFilter, TransactionFilter
@@ -19,7 +20,7 @@ from iclock.api.serializers import TerminalSerializer, TransactionSerializer
 from iclock.domain.pages import Selection
 from iclock.models import Terminal, Transaction
 from zkbio.api.filters import IdFormField, ZKOrderingFilter
-from zkbio.api.pagination import InvalidPage, Links, Page, link, page_links, read_page
+from zkbio.api.pagination import InvalidPage, Links, Page, envelope, link, page_links, read_page
 from zkbio.api.streams import BATCH_ROWS, list_answer, read_batches
 from zkbio.api.viewsets import ZKReadOnlyViewSet
 
@@ -55,10 +56,10 @@ class TransactionViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[Tran
         page, selection = read_page(request), self._selection(request)
         batches = read_batches(list_statement(selection, offset=page.offset, limit=page.size), most=page.size)
         first = next(batches, [])
-        if not first and page.number > 1:
-            raise InvalidPage
-        count, last_id = first[0][:2] if first else (0, None)
-        rows = ([text for *_, text in batch] for batch in chain([first] if first else [], batches))
+        if not first:
+            return _empty_answer(page)
+        count, last_id, _ = first[0]
+        rows = ([text for *_, text in batch] for batch in chain([first], batches))
         links = _links(request, page, selection, count=count, last_id=last_id)
         return list_answer(rows, count=count, links=links, streamed=page.size > BATCH_ROWS)
 
@@ -75,13 +76,19 @@ class TransactionViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[Tran
         return Selection(filterset.wanted, order, filterset.after_id)
 
 
+def _empty_answer(page: Page) -> Response:
+    """A first page without rows comes from an empty list: both were read by one statement."""
+    if page.number > 1:
+        raise InvalidPage
+    return Response(envelope([], count=0, links=Links(None, None)))
+
+
 def _links(request: Request, page: Page, selection: Selection, *, count: int, last_id: int | None) -> Links:
     """By page number; a reader that came with ``since_id`` is led on by id, which costs the same at any depth."""
     by_id = selection.since_id is not None and selection.order == ("id",) and "page" not in request.query_params
     if not by_id:
         return page_links(request, page, count=count)
-    more = last_id is not None and page.size < count
-    return Links(link(request, since_id=last_id) if more and last_id is not None else None, None)
+    return Links(link(request, since_id=last_id) if last_id is not None and page.size < count else None, None)
 
 
 def _read_id(text: str) -> int:

@@ -68,9 +68,9 @@ _TOTAL_SINCE: Final = f"""
 def _located(order: tuple[str, ...]) -> str:
     """Page number, block, offset inside the block; from the other end when the order descends."""
     if order == ("id",):
-        way, start = "ASC", f"id >= {BLOCK_IDS} * (SELECT block FROM located)"
+        way, start = "ASC", f"id >= {BLOCK_IDS} * (SELECT block FROM located)"  # noqa: S608
     else:
-        way, start = "DESC", f"id < {BLOCK_IDS} * (SELECT block + 1 FROM located)"
+        way, start = "DESC", f"id < {BLOCK_IDS} * (SELECT block + 1 FROM located)"  # noqa: S608
     return f"""
     counters AS MATERIALIZED (
         SELECT block, live, sum(live) OVER (ORDER BY block {way}) AS upto FROM iclock_transactionblock

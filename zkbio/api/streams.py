@@ -37,7 +37,7 @@ def read_batches(statement: Statement, *, most: int) -> Iterator[list[Row]]:
 
 
 def list_answer(rows: Iterable[Iterable[str]], *, count: int, links: Links, streamed: bool) -> HttpResponseBase:
-    """The envelope around rows that are JSON text already, in batches."""
+    """The envelope around rows that are JSON text already, in batches; there is at least one."""
     # The envelope of a list of one, cut open where its row stands.
     head, tail = orjson.dumps(envelope([0], count=count, links=links)).rsplit(b"0", 1)
     chunks = _join(head, rows, tail)
