@@ -17,9 +17,10 @@ from django.utils.safestring import SafeString
 from devices.domain import schedule
 from devices.domain.registry import check_encoding, check_host, normalise_key, parse_comm_key, set_polled
 from devices.models import Device, SyncRun
-from zkbio.admin import BoundedPaginator, ReadOnlyAdmin, SecretField, second, tell_secret
+from zkbio.admin import BoundedPaginator, ReadOnlyAdmin, SecretField, TypedColumnsAdmin, second, tell_secret
 
 RUNS_SHOWN: Final = 10
+_DIALLED_BY: Final = {"host", "port", "transport", "timeout", "new_comm_key", "clear_comm_key"}
 
 
 class DeviceForm(forms.ModelForm[Device]):
@@ -59,8 +60,9 @@ class DeviceForm(forms.ModelForm[Device]):
 
 
 @admin.register(Device)
-class DeviceAdmin(admin.ModelAdmin[Device]):
+class DeviceAdmin(TypedColumnsAdmin[Device]):
     form = DeviceForm
+    also_saved = ("comm_key_sealed", "updated_at")
     list_display = ("name", "address", "terminal", "state", "last_run", "next_poll", "enabled")
     list_select_related = ("terminal",)
     list_filter = ("enabled", "transport")
@@ -80,6 +82,12 @@ class DeviceAdmin(admin.ModelAdmin[Device]):
         last = SyncRun.objects.filter(device=OuterRef("pk")).order_by("-id")
         told = JSONObject(outcome="outcome", error="error")
         return Device.objects.select_related("terminal").annotate(last_run=Subquery(last.values(told=told)[:1]))
+
+    def save_model(self, request: HttpRequest, obj: Device, form: forms.ModelForm[Device], change: bool) -> None:
+        """Who mends what kept a device from answering need not wait for the end of its back-off."""
+        super().save_model(request, obj, form, change)
+        if _DIALLED_BY.intersection(form.changed_data):
+            schedule.request_sync([obj.pk])
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """The runs go with their device; there may be a hundred thousand, so they are counted and not listed."""

@@ -14,7 +14,7 @@ from django.utils.functional import cached_property
 
 from iclock.models import QuarantinedRecord, Terminal, Transaction, TransactionBlock
 from iclock.models.terminal import State
-from zkbio.admin import COUNTED_ROWS, BoundedPaginator, ReadOnlyAdmin, second
+from zkbio.admin import COUNTED_ROWS, BoundedPaginator, ReadOnlyAdmin, TypedColumnsAdmin, second
 
 SHOWN_BYTES: Final = 256
 _PER_PAGE: Final = 100
@@ -42,7 +42,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(Terminal)
-class TerminalAdmin(admin.ModelAdmin[Terminal]):
+class TerminalAdmin(TypedColumnsAdmin[Terminal]):
     list_display = ("alias", "sn", "state", "area", "ip_address", "last_heard", "user_count", "transaction_count")
     list_display_links = ("alias", "sn")
     list_select_related = ("area", "presence")

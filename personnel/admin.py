@@ -17,7 +17,7 @@ from django.http import HttpRequest
 from personnel.domain.attributes import is_reserved, read_attribute, write_attributes
 from personnel.domain.tree import PARENT_FIELD, Node, would_cycle
 from personnel.models import Area, AttributeDefinition, Department, Employee, Position
-from zkbio.admin import SecretField, tell_secret
+from zkbio.admin import SecretField, TypedColumnsAdmin, tell_secret
 
 _SEED_ID: Final = 1  # personnel.domain.seed: clients count on these rows
 _ATTRIBUTE: Final = "attribute_{}"
@@ -146,8 +146,9 @@ class EmployeeForm(forms.ModelForm[Employee]):
 
 
 @admin.register(Employee)
-class EmployeeAdmin(admin.ModelAdmin[Employee]):
+class EmployeeAdmin(TypedColumnsAdmin[Employee]):
     form = EmployeeForm
+    also_saved = ("device_password_sealed", "self_password", "attributes", "update_time")
     list_display = (
         "emp_code",
         "first_name",

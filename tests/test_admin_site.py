@@ -184,7 +184,8 @@ def test_no_page_gives_a_secret_away(label, admin_client):
 @everywhere
 def test_hostile_names_are_text(label, admin_client):
     make_row_of_everything(1)
-    html = "".join(admin_client.get(page).text for page in (*pages(label), reverse("admin:index")))
+    delete, history = (pages(label)[2].replace("/change/", f"/{page}/") for page in ("delete", "history"))
+    html = "".join(admin_client.get(page).text for page in (*pages(label), delete, history, reverse("admin:index")))
     assert "<script>x" not in html
 
 

@@ -34,6 +34,17 @@ class ReadOnlyAdmin(admin.ModelAdmin[M]):
         return False
 
 
+class TypedColumnsAdmin(admin.ModelAdmin[M]):
+    """Saves the columns that were typed and no others: workers write leases, counters and states at the same moment."""
+
+    also_saved: tuple[str, ...] = ()
+
+    def save_model(self, request: HttpRequest, obj: M, form: forms.ModelForm[M], change: bool) -> None:
+        columns = {field.name for field in obj._meta.concrete_fields}
+        typed = [name for name in form.fields if name in columns]
+        obj.save(update_fields=[*typed, *self.also_saved] if change else None)
+
+
 class BoundedPaginator(Paginator[Any]):
     """For tables that grow for ever: counts, and therefore leafs through, no more than ``COUNTED_ROWS`` rows."""
 

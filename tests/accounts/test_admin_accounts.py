@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from zkbio.accounts.domain.tokens import issue_token, verify_token
@@ -88,6 +90,16 @@ def test_deleting_a_login_takes_its_token_along(admin_client):
     admin_client.post(reverse("admin:accounts_user_delete", args=[user.pk]), {"post": "yes"})
     assert ApiToken.objects.count() == 0
     assert not User.objects.filter(pk=user.pk).exists()
+
+
+def test_saving_the_form_does_not_take_back_a_revocation_made_meanwhile(admin_client):
+    user = User.objects.create_user("program", password="x")
+    with CaptureQueriesContext(connection) as asked:
+        admin_client.post(change(user), form(user, email="x@example.com"))
+    updates = [query["sql"] for query in asked if query["sql"].startswith('UPDATE "accounts_user"')]
+    assert len(updates) == 1
+    assert '"email" = ' in updates[0]
+    assert "revocations" not in updates[0]
 
 
 def test_who_may_change_logins_cannot_give_powers():

@@ -6,7 +6,9 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -117,6 +119,24 @@ def test_a_form_with_an_error_does_not_repeat_the_comm_key(admin_client):
 def test_the_form_says_whether_a_comm_key_is_set(admin_client, device):
     assert "One is set; leave this empty to keep it." in admin_client.get(change(device)).text
     assert "None is set." in admin_client.get(ADD).text
+
+
+def test_mending_how_a_device_is_dialled_makes_it_due(admin_client, device):
+    later = timezone.now() + timedelta(hours=1)
+    Device.objects.update(next_poll_at=later)
+    admin_client.post(change(device), form(name="Renamed"))
+    assert Device.objects.get().next_poll_at == later
+    admin_client.post(change(device), form(host="10.0.0.6"))
+    assert Device.objects.get().next_poll_at < timezone.now() + timedelta(seconds=1)
+
+
+def test_saving_the_form_writes_nothing_that_workers_write(admin_client, device):
+    with CaptureQueriesContext(connection) as asked:
+        admin_client.post(change(device), form(name="Renamed"))
+    updates = [query["sql"] for query in asked if query["sql"].startswith('UPDATE "devices_device"')]
+    assert len(updates) == 1
+    assert '"name" = ' in updates[0]
+    assert [column for column in ("lease_", "log_", "next_poll_at", "failures") if column in updates[0]] == []
 
 
 def test_the_list_tells_the_last_runs_sentence_and_the_state(admin_client, device):

@@ -11,13 +11,13 @@ from django.http import HttpRequest
 
 from zkbio.accounts.domain import tokens
 from zkbio.accounts.models import ApiToken, User
-from zkbio.admin import ReadOnlyAdmin
+from zkbio.admin import ReadOnlyAdmin, TypedColumnsAdmin
 
 _POWERS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 
 @admin.register(User)
-class PersonAdmin(UserAdmin[User]):
+class PersonAdmin(TypedColumnsAdmin[User], UserAdmin[User]):
     """Only a superuser hands out powers or touches another superuser: else "change user" would mean "become root"."""
 
     list_display = (
