@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -50,6 +50,8 @@ def naive_text(moment: datetime) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return naive_text(value)
+    if isinstance(value, date | time):
+        return value.isoformat()
     if isinstance(value, Decimal | Promise):
         return str(value)
     raise TypeError(f"{type(value).__name__} has no place in JSON")
