@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
+from django.conf import settings
 from django.test import override_settings
 
 
@@ -14,7 +16,11 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _fast_passwords() -> object:
-    """A million rounds of PBKDF2 are for production; the tests of hashing ask for them by name."""
-    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+def _light_settings() -> Iterator[None]:
+    """No million rounds of PBKDF2 (the tests of hashing ask for them by name), no manifest of collected files."""
+    plain_files = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    with override_settings(
+        PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
+        STORAGES={**settings.STORAGES, "staticfiles": plain_files},
+    ):
         yield

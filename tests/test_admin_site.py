@@ -32,14 +32,6 @@ MODELS = {model._meta.label: model for model in admin.site._registry}
 everywhere = pytest.mark.parametrize("label", sorted(MODELS))
 
 
-@pytest.fixture(autouse=True)
-def _plain_static_files(settings):
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    }
-
-
 def make_row_of_everything(number: int) -> dict[str, str]:
     """One row of every model, named as a hostile terminal would; gives the secrets that went in."""
     tag, now = f"{HOSTILE}{number}", timezone.now()

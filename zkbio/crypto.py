@@ -33,20 +33,21 @@ def seal(plain: bytes, *, table: str, row: UUID) -> bytes:
 def unseal(sealed: bytes | memoryview, *, table: str, row: UUID) -> bytes:
     """Decrypt what :func:`seal` made for the same table and row. Raises SealError."""
     blob = bytes(sealed)
-    name, rest = key_id(blob), blob[1 + blob[0] :]
+    name = key_id(blob)
+    rest = blob[1 + len(name) :]
     key = settings.FIELD_KEYS.get(name)
     if key is None:
         raise SealError(f"{table} {row} is sealed under key {name!r}, which FIELD_KEYS doesn't hold.")
     try:
         return AESGCM(key).decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], _binding(table, row))
-    except InvalidTag as error:
+    except (InvalidTag, ValueError) as error:
         raise SealError(f"{table} {row}: the sealed value was altered or belongs to another row.") from error
 
 
 def key_id(sealed: bytes | memoryview) -> str:
-    """The id of the key that opens ``sealed``."""
-    blob = bytes(sealed)
-    return blob[1 : 1 + blob[0]].decode("ascii", errors="replace")
+    """The id of the key that opens ``sealed``; "" for what was never sealed."""
+    length, *rest = bytes(sealed) or b"\0"
+    return bytes(rest[:length]).decode("ascii", errors="replace")
 
 
 def fingerprint(secret: str) -> str:

@@ -17,14 +17,6 @@ pytestmark = pytest.mark.django_db
 TOKENS = "/admin/accounts/apitoken/"
 
 
-@pytest.fixture(autouse=True)
-def _plain_static_files(settings):
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    }
-
-
 def staff(*permissions: str) -> Client:
     user = User.objects.create_user("clerk", password="x", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))

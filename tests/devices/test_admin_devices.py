@@ -22,14 +22,6 @@ pytestmark = pytest.mark.django_db
 LIST, ADD = "/admin/devices/device/", "/admin/devices/device/add/"
 
 
-@pytest.fixture(autouse=True)
-def _plain_static_files(settings):
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    }
-
-
 def form(**changes: object) -> dict[str, object]:
     typed = {"name": "Door", "key": "Main Door", "host": "10.0.0.5", "port": 4370, "transport": "tcp"}
     return {**typed, "interval": 60, "timeout": 5, "encoding": "UTF-8", "time_zone": "", "enabled": "on", **changes}

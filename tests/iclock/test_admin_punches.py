@@ -20,14 +20,6 @@ pytestmark = pytest.mark.django_db
 LIST = "/admin/iclock/transaction/"
 
 
-@pytest.fixture(autouse=True)
-def _plain_static_files(settings):
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    }
-
-
 def punch(emp_code: str, wall: dt.datetime, **facts: object) -> Transaction:
     now = timezone.now()
     typed = {"terminal_sn": "SN1", "punched_at": now, "upload_time": now, "utc_offset": 0, "punch_state": 0}

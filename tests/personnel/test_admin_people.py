@@ -16,14 +16,6 @@ pytestmark = pytest.mark.django_db
 ADD = "/admin/personnel/employee/add/"
 
 
-@pytest.fixture(autouse=True)
-def _plain_static_files(settings):
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    }
-
-
 def form(**changes: object) -> dict[str, object]:
     flags = dict.fromkeys(("enable_attendance", "enable_overtime", "enable_holiday", "enable_schedule"), "on")
     typed = {"emp_code": "007", "first_name": "Ada", "department": 1, "areas": [1], "dev_privilege": 0}
