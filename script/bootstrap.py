@@ -16,7 +16,7 @@ from typing import NoReturn
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
-INSTALLED = VENV / "installed-requirements"  # one sha256 a line, of the files that are installed
+INSTALLED = VENV / "installed-requirements"  # one sha256 a line, of the files that are installed; then their Python
 INSTALLING = VENV / "installing"  # exists while pip works, so that a cut install is noticed
 COMMANDS = ("start", "test", "check", "manage")
 DEVELOPMENT = ("test", "check")
@@ -64,7 +64,12 @@ def is_ready(files: list[Path]) -> bool:
     """The fast way: nothing is started but the files' hashes compared."""
     if INSTALLING.exists() or not PYTHON.exists() or not INSTALLED.exists():
         return False
-    return {digest(file) for file in files} <= set(INSTALLED.read_text().split())
+    return same_python() and {digest(file) for file in files} <= set(INSTALLED.read_text().splitlines())
+
+
+def same_python() -> bool:
+    """False when the system's Python was upgraded below the environment: its packages are the old one's."""
+    return str(PYTHON.resolve()) in INSTALLED.read_text().splitlines()
 
 
 def digest(file: Path) -> str:
@@ -72,7 +77,8 @@ def digest(file: Path) -> str:
 
 
 def ensure_venv() -> None:
-    if not INSTALLING.exists() and venv_works() and pip() is not None:
+    upgraded = INSTALLED.exists() and not same_python()
+    if not INSTALLING.exists() and not upgraded and venv_works() and pip() is not None:
         return
     if not os.access(VENV if VENV.exists() else ROOT, os.W_OK):
         give_up(f"Cannot write to '{ROOT}': give it to yourself with: sudo chown -R $(id -un) '{ROOT}'")
@@ -137,7 +143,7 @@ def install(files: list[Path]) -> None:
         give_up("pip took more than half an hour; check the network or the proxy (HTTPS_PROXY) and run this again.")
     if result.returncode:
         give_up("pip failed, see above; check the network or the proxy (HTTPS_PROXY) and run this again.")
-    INSTALLED.write_text("".join(f"{digest(file)}\n" for file in files))
+    INSTALLED.write_text("".join(f"{digest(file)}\n" for file in files) + f"{PYTHON.resolve()}\n")
     INSTALLING.unlink()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -77,13 +78,23 @@ def test_changed_requirements_are_installed_again(checkout: Path) -> None:
     assert run(checkout, "start") == reached(checkout, "start")
 
 
-@pytest.mark.parametrize("damage", ["installing", "no python"])
-def test_a_half_made_environment_is_made_anew(checkout: Path, damage: str) -> None:
+def cut_the_installation(venv: Path) -> None:
+    (venv / "installing").touch()
+
+
+def remove_the_python(venv: Path) -> None:
+    (venv / "bin" / "python").unlink()
+
+
+def upgrade_the_python(venv: Path) -> None:
+    installed = venv / "installed-requirements"
+    installed.write_text(installed.read_text().replace(str((venv / "bin" / "python").resolve()), "/usr/bin/python3.10"))
+
+
+@pytest.mark.parametrize("damage", [cut_the_installation, remove_the_python, upgrade_the_python])
+def test_a_damaged_environment_is_made_anew(checkout: Path, damage: Callable[[Path], None]) -> None:
     run(checkout, "start")
-    (checkout / ".venv" / "installing").touch()
-    if damage == "no python":
-        (checkout / ".venv" / "installing").unlink()
-        (checkout / ".venv" / "bin" / "python").unlink()
+    damage(checkout / ".venv")
 
     assert run(checkout, "start").startswith("Making a virtual environment")
     assert run(checkout, "start") == reached(checkout, "start")

@@ -31,6 +31,7 @@ def program_environment(
         "PYTHONUNBUFFERED": "1",
     }
     given = {name: value for name, value in base.items() if value.strip() or name not in ours}
+    given.pop("ADMIN_PASSWORD", None)  # no running program needs to know it
     return {
         **ours,
         **given,

@@ -50,7 +50,8 @@ class Running:
         return self.identity.pid
 
     def alive(self) -> bool:
-        return identify(self.pid) == self.identity
+        found = identify(self.pid)
+        return found is not None and found.started == self.identity.started
 
     def send(self, number: signal.Signals) -> None:
         if self.alive():
@@ -136,5 +137,4 @@ def recall(path: Path) -> Running | None:
         identity = Identity(int(said["pid"]), int(said["started"]), tuple(said["command"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-    running = Running(identity)
-    return running if running.alive() else None
+    return Running(identity) if identify(identity.pid) == identity else None

@@ -27,8 +27,9 @@ def throwaway_state() -> Iterator[StateDir]:
     sweep()
     root = Path(tempfile.mkdtemp(prefix=PREFIX, dir=SOCKET_BASE))
     root.chmod(0o711)
-    lock = os.open(root / "in-use", os.O_RDWR | os.O_CREAT, 0o600)
+    lock = os.open(root / "in-use.new", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
+    (root / "in-use.new").rename(root / "in-use")  # so that nobody ever sees it without its lock
     try:
         state = StateDir(root)
         state.prepare()
@@ -39,18 +40,24 @@ def throwaway_state() -> Iterator[StateDir]:
 
 
 def sweep() -> None:
-    """Removes what runs left that were killed: those whose lock nobody holds."""
+    """Removes what runs left that were killed: folders of ours whose lock nobody holds."""
     for root in SOCKET_BASE.glob(f"{PREFIX}*"):
-        if root.is_symlink() or root.stat().st_uid != os.geteuid() or not (root / "in-use").exists():
-            continue
-        lock = os.open(root / "in-use", os.O_RDWR)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            remove(root)
-        except BlockingIOError:
+            if not root.is_symlink() and root.stat().st_uid == os.geteuid():
+                remove_if_abandoned(root)
+        except FileNotFoundError:  # its own run is removing it just now
             continue
-        finally:
-            os.close(lock)
+
+
+def remove_if_abandoned(root: Path) -> None:
+    lock = os.open(root / "in-use", os.O_RDWR)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        remove(root)
+    except BlockingIOError:
+        return
+    finally:
+        os.close(lock)
 
 
 def remove(root: Path) -> None:

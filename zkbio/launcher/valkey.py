@@ -23,12 +23,13 @@ READY_SECONDS = 60.0
 
 def configuration(*, port: int, folder: Path, password: str) -> str:
     """Bounded, persistent, on loopback only; a file, since command lines can be read by every user."""
+    quoted = str(folder).replace("\\", "\\\\").replace('"', '\\"')
     return f"""\
 bind 127.0.0.1
 port {port}
 protected-mode yes
 requirepass {password}
-dir "{folder}"
+dir "{quoted}"
 daemonize no
 set-proc-title no
 appendonly yes
