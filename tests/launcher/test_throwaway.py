@@ -40,7 +40,13 @@ def test_servers_and_folders_are_gone_after_the_block() -> None:
 
 def test_what_a_killed_run_left_is_removed_by_the_next_one() -> None:
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED_RUN], cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", KILLED_RUN],
+        cwd=ROOT,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     postgres, valkey, root = killed.stdout.split()
     assert identify(int(postgres)) is not None
