@@ -38,7 +38,8 @@ def _words(column: str, words: dict[int, str]) -> str:
 
 
 def _text(time: str) -> str:
-    return f"to_char({time}, 'YYYY-MM-DD HH24:MI:SS')"
+    """``2024-06-26 15:46:45`` (the driver sets DateStyle to ISO); to_char takes half the time of a long list."""
+    return f"date_trunc('second', {time})::text"
 
 
 # Columns without a source of their own are constants: longitude, latitude, mobile, crc, reserved, sync_time are null.

@@ -4,6 +4,7 @@ from itertools import chain
 from typing import Any, cast
 
 from django.core.exceptions import ValidationError as FormError
+from django.db.models import Q
 from django.http import Http404, HttpResponse, HttpResponseBase
 from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.types import OpenApiTypes
@@ -69,10 +70,12 @@ class TransactionViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[Tran
         raise Http404
 
     def _selection(self, request: Request) -> Selection:
+        order = ZKOrderingFilter().get_ordering(request, self.get_queryset(), self)
+        if TransactionFilter.base_filters.keys().isdisjoint(request.query_params):
+            return Selection(Q(), order)
         filterset = TransactionFilter(request.query_params, queryset=self.get_queryset(), request=request)
         if not filterset.is_valid():
             raise ValidationError(filterset.errors)
-        order = ZKOrderingFilter().get_ordering(request, self.get_queryset(), self)
         return Selection(filterset.wanted, order, filterset.after_id)
 
 

@@ -127,6 +127,12 @@ def test_errors_follow_accept_language(language: str, detail: str, client: Clien
     assert (response.status_code, response.json()) == (404, {"detail": detail})
 
 
+def test_our_own_sentences_follow_accept_language_too(client: Client) -> None:
+    response = client.get(f"{TERMINALS}?sn=%00", headers={"Accept-Language": "es"})
+
+    assert response.json() == {"sn": ["Este parámetro no es texto UTF-8 o contiene un byte NUL."]}
+
+
 def test_links_follow_the_proxy_only_when_it_is_trusted(client: Client, settings: Any) -> None:
     Terminal.objects.bulk_create([Terminal(sn=str(number), alias="x") for number in range(2)])
     settings.ALLOWED_HOSTS = ["testserver", "hr.example"]

@@ -65,7 +65,8 @@ def unknown_path(request: HttpRequest, exception: Exception) -> HttpResponse:  #
     status = 200 if settings.ZKBIO_SOFT_404 else 404
     if _prefers_json(request):
         return json_error({"detail": _("Not found.")}, status=status)
-    return _page(_("Page not found"), _("There is nothing at this address."), status=status)
+    # The title in English in every language: that is what those clients look for.
+    return _page("Page not found", _("There is nothing at this address."), status=status)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
