@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-import psycopg2  # type: ignore[import-untyped]
+import psycopg2
 
 from zkbio.launcher import programs, secret_file
 from zkbio.launcher.owner import ENVIRON, Owner, server_owner
