@@ -129,7 +129,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["zkbio.api.renderers.ORJSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "zkbio.api.renderers.AlwaysFirstRenderer",
     "DEFAULT_PARSER_CLASSES": [
-        "rest_framework.parsers.JSONParser",
+        "zkbio.api.parsers.ORJSONParser",
         "rest_framework.parsers.FormParser",
         "rest_framework.parsers.MultiPartParser",
     ],
