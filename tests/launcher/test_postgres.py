@@ -208,3 +208,15 @@ with embedded_postgres(Path(sys.argv[1]), durable=False) as url:
 
     assert (result.stdout, result.returncode) == ("served\n", 0), result.stderr
     assert (own / "state").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_cluster_that_cannot_start_is_one_sentence(state: StateDir) -> None:
+    with embedded_postgres(state.root, durable=False):
+        pass
+    server = EmbeddedPostgres(state.root, durable=False)
+    (server.data / "global" / "pg_control").unlink()
+
+    with pytest.raises(LaunchError) as raised:
+        server.start()
+
+    assert re.fullmatch(r"PostgreSQL did not start: [^\n]+ \(see .*/postgres\.log\)", str(raised.value))

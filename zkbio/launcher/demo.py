@@ -46,11 +46,8 @@ def registration(terminal: dict[str, str | int], place: str) -> list[str]:
 
 def curl_line(options: Options, *, username: str, password: str | None) -> str:
     """Logs in and reads the newest punches; the password stands in it only if it was made in this run."""
-    if password is None:
-        body = f'"{{\\"username\\":\\"{username}\\",\\"password\\":\\"$ADMIN_PASSWORD\\"}}"'
-    else:
-        body = shlex.quote(json.dumps({"username": username, "password": password}))
-    json_type = "-H 'Content-Type: application/json'"
-    token = f'curl -s {json_type} -d {body} {options.url}api-token-auth/ | sed \'s/.*"token": *"\\([^"]*\\)".*/\\1/\''
+    secret = '"password=$ADMIN_PASSWORD"' if password is None else shlex.quote(f"password={password}")
+    login = f"--data-urlencode {shlex.quote(f'username={username}')} --data-urlencode {secret}"
+    token = f'curl -s {login} {options.url}api-token-auth/ | sed \'s/.*"token": *"\\([^"]*\\)".*/\\1/\''
     punches = f"'{options.url}iclock/api/transactions/?ordering=-id&page_size=3'"
     return f'curl -s -H "Authorization: Token $({token})" {punches}'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -25,6 +26,7 @@ NAME = "zkbio"  # of the role and of its database
 SUPERUSER = "postgres"
 SOCKET_BASE = Path("/tmp")  # noqa: S108 - short, and the folder below it is unguessable and checked
 OUTSIDE_BASES = (Path("/var/lib"), Path("/var/tmp"))  # noqa: S108 - neither is wiped at a reboot
+WAL_SEGMENT_BYTES = 16 * 1024 * 1024  # less than this free, and PostgreSQL can't go on
 READY_SECONDS = 120.0  # recovery after a crash included
 
 # Written into postgresql.conf once, for the operator to change later.
@@ -214,6 +216,7 @@ class EmbeddedPostgres:
         deadline = time.monotonic() + seconds
         wait_until(lambda: self._answers() or not self._alive(), seconds)
         if not self._alive():
+            self.state.require_space(WAL_SEGMENT_BYTES)
             raise LaunchError(f"PostgreSQL did not start: {last_line_of(self.state.log / 'postgres.log')}")
         if time.monotonic() >= deadline:
             raise LaunchError(f"PostgreSQL was not ready after {seconds:.0f} s; see {self.state.log}/postgres.log")
@@ -292,7 +295,8 @@ def last_line_of(log: Path) -> str:
     """The last complaint of a server's log, without its time stamp."""
     tail = log.read_bytes()[-8192:].decode(errors="replace") if log.exists() else ""
     fatal = [line for line in tail.splitlines() if "FATAL" in line or "PANIC" in line]
-    return f"{last_line(fatal[-1] if fatal else tail)} (see {log})"
+    said = re.sub(r"^.*?(FATAL|PANIC): +", "", last_line(fatal[-1] if fatal else tail))
+    return f"{said} (see {log})"
 
 
 @contextmanager

@@ -16,7 +16,7 @@ WEB_WORKERS = 2
 WORKER_THREADS = 50
 DEMO_TERMINALS = 4
 NAMES = {"simulator": "Simulated terminals", "beat": "Celery beat", "worker": "Celery worker", "web": "Web server"}
-STOP_SECONDS = {"simulator": 1.0, "beat": 2.0, "worker": 7.0, "web": 6.0}
+STOP_SECONDS = {"simulator": 1.0, "beat": 2.0, "worker": 6.0, "web": 5.0}
 
 
 def web_command(options: Options) -> list[str]:

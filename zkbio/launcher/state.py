@@ -52,11 +52,11 @@ class StateDir:
                 "choose another: STATE_DIR=/path/to/folder ./script/start"
             ) from error
 
-    def require_space(self) -> None:
+    def require_space(self, needed: int = NEEDED_BYTES) -> None:
         free = shutil.disk_usage(self.root).free
-        if free < NEEDED_BYTES:
+        if free < needed:
             raise LaunchError(
-                f"Only {free // 2**20} MB are free for {self.root}, {NEEDED_BYTES // 2**20} MB are needed; "
+                f"Only {free // 2**20} MB are free for {self.root}, {needed // 2**20} MB are needed; "
                 f"see what fills the disk with: df -h '{self.root}'"
             )
 
