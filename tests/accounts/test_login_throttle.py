@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import authenticate
 from django.db import connection
+from django.db.models import F
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
@@ -56,6 +57,21 @@ def test_a_window_ends_though_refused_attempts_went_on(admin: User) -> None:
     let_time_pass()
 
     assert outcome("admin", PASSWORD, "10.0.0.1") == "in"
+
+
+def test_a_window_isnt_prolonged_by_attempts_inside_it(admin: User) -> None:
+    guess(1)
+    ends = set(LoginFailure.objects.values_list("expires_at", flat=True))
+    LoginFailure.objects.update(expires_at=F("expires_at") - timedelta(seconds=7))
+    guess(10)
+
+    assert {row.expires_at + timedelta(seconds=7) for row in LoginFailure.objects.all()} == ends
+
+
+def test_good_logins_use_nothing_up(admin: User) -> None:
+    answers = {outcome("admin", PASSWORD, "10.0.0.1") for _ in range(101)}
+
+    assert (answers, max(LoginFailure.objects.values_list("failures", flat=True))) == ({"in"}, 0)
 
 
 def test_a_good_login_forgets_the_failures_before_it(admin: User) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -69,14 +69,15 @@ def test_ordering(ordering: str, ids: list[int], filters: dict[str, Any], week: 
     assert [row["id"] for row in get(PATH, ordering=ordering, **filters)["data"]] == ids
 
 
-@pytest.mark.parametrize(("ordering", "ids"), [("punch_time", [1, 2, 3]), ("-punch_time", [3, 2, 1])])
-def test_equal_times_are_told_apart_by_id(ordering: str, ids: list[int], punches: Punches, get: Reader) -> None:
-    for number in (1, 2, 3):
-        punches(
-            number, emp_code=str(number), punch_time=datetime(2024, 5, 1), upload_time=datetime(2024, 5, 1, tzinfo=UTC)
-        )
+@pytest.mark.parametrize("filters", [{}, {"start_time": "2024-05-01"}])
+@pytest.mark.parametrize(("ordering", "ids"), [("punch_time", [1, 2, 3, 4]), ("-punch_time", [4, 3, 2, 1])])
+def test_equal_times_are_told_apart_by_id(
+    ordering: str, ids: list[int], filters: dict[str, str], punches: Punches, get: Reader
+) -> None:
+    for number in (3, 1, 4, 2):
+        punches(number, emp_code=str(number), punch_time=datetime(2024, 5, 1))
 
-    assert [row["id"] for row in get(PATH, ordering=ordering)["data"]] == ids
+    assert [row["id"] for row in get(PATH, ordering=ordering, **filters)["data"]] == ids
 
 
 @pytest.mark.parametrize("name", ["start_time", "end_time"])
