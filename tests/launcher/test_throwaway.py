@@ -48,7 +48,7 @@ def test_what_a_killed_run_left_is_removed_by_the_next_one() -> None:
         timeout=60,
         check=False,
     )
-    postgres, valkey, root = killed.stdout.split()
+    *_, postgres, valkey, root = killed.stdout.split()
     assert identify(int(postgres)) is not None
 
     with throwaway_state() as state:
