@@ -15,6 +15,8 @@ from iclock.models import Transaction
 from iclock.models.transaction import BLOCK_IDS
 
 _BY_ID: Final = (("id",), ("-id",))
+# No id and no page lies here; sums with it still fit into a bigint.
+_BEYOND: Final = 2**62
 
 
 class Selection(NamedTuple):
@@ -36,41 +38,37 @@ class PageSQL(NamedTuple):
 def page_sql(selection: Selection, *, offset: int, limit: int) -> PageSQL:
     """The page of ``limit`` rows after ``offset``, and the total."""
     order_by = ", ".join(_column(name) for name in selection.order)
-    params = {"offset": offset, "limit": limit, "since": selection.since_id}
+    since = None if selection.since_id is None else min(selection.since_id, _BEYOND)
+    params = {"offset": min(offset, _BEYOND), "limit": limit, "since": since}
     if selection.wanted:
         ctes, extra = _filtered(selection, order_by)
         return PageSQL(ctes, order_by, params | extra)
-    if offset and selection.since_id is None and selection.order in _BY_ID:
+    if since is not None:
+        return PageSQL(_since(selection, order_by), order_by, params)
+    if offset and selection.order in _BY_ID:
         return PageSQL(_located(selection.order), order_by, params)
-    return PageSQL(_plain(selection, order_by), order_by, params)
+    return PageSQL(_from_the_start(order_by), order_by, params)
 
 
-def _plain(selection: Selection, order_by: str) -> str:
-    """Everything, or everything after an id, from its beginning."""
-    if selection.since_id is None:
-        total, after = "SELECT coalesce(sum(live), 0) AS n FROM iclock_transactionblock", ""
-    else:
-        total, after = _TOTAL_SINCE, "AND id > %(since)s"
+def _from_the_start(order_by: str) -> str:
     return f"""
-    total AS ({total}),
+    total AS (SELECT coalesce(sum(live), 0) AS n FROM iclock_transactionblock),
     page AS (
-        SELECT * FROM iclock_transaction WHERE deleted_at IS NULL {after}
+        SELECT * FROM iclock_transaction WHERE deleted_at IS NULL
         ORDER BY {order_by} OFFSET %(offset)s LIMIT %(limit)s
-    )"""  # noqa: S608 - made of constants
-
-
-_TOTAL_SINCE: Final = f"""
-    SELECT coalesce((SELECT sum(live) FROM iclock_transactionblock WHERE block > %(since)s / {BLOCK_IDS}), 0)
-        + (SELECT count(*) FROM iclock_transaction WHERE deleted_at IS NULL
-           AND id > %(since)s AND id < (%(since)s / {BLOCK_IDS} + 1) * {BLOCK_IDS}) AS n"""  # noqa: S608
+    )"""  # noqa: S608 - made of constants, here and below
 
 
 def _located(order: tuple[str, ...]) -> str:
-    """Page number, block, offset inside the block; from the other end when the order descends."""
+    """Page number, block, offset inside the block; from the other end when the order descends.
+
+    The page's last block is named too, though LIMIT says enough: without it, a planner that has no statistics yet
+    (the first hours of a new installation) reads and sorts the table.
+    """
     if order == ("id",):
-        way, start = "ASC", f"id >= {BLOCK_IDS} * (SELECT block FROM located)"  # noqa: S608
+        way, start, end = "ASC", f"id >= {BLOCK_IDS} * (SELECT block", f"id < {BLOCK_IDS} * (SELECT block + 1"
     else:
-        way, start = "DESC", f"id < {BLOCK_IDS} * (SELECT block + 1 FROM located)"  # noqa: S608
+        way, start, end = "DESC", f"id < {BLOCK_IDS} * (SELECT block + 1", f"id >= {BLOCK_IDS} * (SELECT block"
     return f"""
     counters AS MATERIALIZED (
         SELECT block, live, sum(live) OVER (ORDER BY block {way}) AS upto FROM iclock_transactionblock
@@ -80,9 +78,38 @@ def _located(order: tuple[str, ...]) -> str:
         SELECT block, %(offset)s - (upto - live) AS skip FROM counters
         WHERE upto > %(offset)s ORDER BY block {way} LIMIT 1
     ),
+    ending AS MATERIALIZED (
+        SELECT block FROM counters
+        WHERE upto >= least(%(offset)s + %(limit)s, (SELECT n FROM total)) ORDER BY block {way} LIMIT 1
+    ),
     page AS (
-        SELECT * FROM iclock_transaction WHERE deleted_at IS NULL AND {start}
+        SELECT * FROM iclock_transaction
+        WHERE deleted_at IS NULL AND {start} FROM located) AND {end} FROM ending)
         ORDER BY id {way} OFFSET (SELECT skip FROM located) LIMIT %(limit)s
+    )"""  # noqa: S608
+
+
+def _since(selection: Selection, order_by: str) -> str:
+    """After an id: the sum of the blocks behind it, and what is left of its own."""
+    ahead = selection.order == ("id",)
+    end = f"AND id < {BLOCK_IDS} * (SELECT block + 1 FROM ending)" if ahead else ""  # noqa: S608
+    return f"""
+    ending AS MATERIALIZED (
+        SELECT coalesce(
+            (SELECT block FROM (
+                SELECT block, sum(live) OVER (ORDER BY block) AS upto
+                FROM iclock_transactionblock WHERE block > %(since)s / {BLOCK_IDS}
+            ) AS following WHERE upto >= %(offset)s + %(limit)s ORDER BY block LIMIT 1),
+            (SELECT max(block) FROM iclock_transactionblock), 0) AS block
+    ),
+    total AS (
+        SELECT coalesce((SELECT sum(live) FROM iclock_transactionblock WHERE block > %(since)s / {BLOCK_IDS}), 0)
+            + (SELECT count(*) FROM iclock_transaction WHERE deleted_at IS NULL
+               AND id > %(since)s AND id < (%(since)s / {BLOCK_IDS} + 1) * {BLOCK_IDS}) AS n
+    ),
+    page AS (
+        SELECT * FROM iclock_transaction WHERE deleted_at IS NULL AND id > %(since)s {end}
+        ORDER BY {order_by} OFFSET %(offset)s LIMIT %(limit)s
     )"""  # noqa: S608
 
 

@@ -194,6 +194,18 @@ def test_a_since_id_reader_that_asks_for_pages_gets_pages(sparse: None, get: Rea
     assert answer["previous"] == f"{ADDRESS}?page_size=3&since_id=2"
 
 
+@pytest.mark.parametrize("filters", [{}, {"emp_code": "100001"}, {"ordering": "-id"}])
+def test_the_highest_id_there_can_be_is_read_past(filters: dict[str, str], sparse: None, get: Reader) -> None:
+    assert get(PATH, since_id=2**63 - 1, **filters)["count"] == 0
+
+
+@pytest.mark.parametrize("filters", [{}, {"emp_code": "100001"}, {"ordering": "-id"}, {"since_id": 5}])
+def test_the_highest_page_there_can_be_is_an_invalid_page(filters: dict[str, Any], sparse: None, get: Reader) -> None:
+    answer = get(PATH, status=404, page=9_999_999_999_999_999, page_size=50_000, **filters)
+
+    assert answer == {"detail": "Invalid page."}
+
+
 @pytest.mark.parametrize("since", ["-1", "abc", "99999999999999999999"])
 def test_a_since_id_that_is_no_id_is_refused_by_name(since: str, get: Reader) -> None:
     assert list(get(PATH, status=400, since_id=since)) == ["since_id"]
