@@ -4,6 +4,8 @@ import socket
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from zkbio.launcher.state import StateDir
 from zkbio.launcher.valkey import EmbeddedValkey, embedded_valkey
@@ -21,7 +23,7 @@ def test_a_server_is_bounded_persistent_and_wants_its_password(state: StateDir) 
         }
         assert client.config_get(*wanted) == wanted
         with pytest.raises(redis.AuthenticationError):
-            redis.Redis(port=EmbeddedValkey(state.root).port()).ping()
+            redis.Redis(port=EmbeddedValkey(state.root).port(), retry=Retry(NoBackoff(), 0)).ping()
 
 
 def test_the_password_is_in_no_command_line(state: StateDir) -> None:
