@@ -87,7 +87,7 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
         "connect_timeout": 5,
         "application_name": "zkbio",
         # A lock that can't be had, or a transaction that nobody ends, is an error in words and not a hung worker.
-        "options": "-c lock_timeout=30s -c idle_in_transaction_session_timeout=120s",
+        "options": "-c jit=off -c lock_timeout=30s -c idle_in_transaction_session_timeout=120s",
     }
 )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

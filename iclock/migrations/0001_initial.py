@@ -109,7 +109,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['id'],
-                'indexes': [models.Index(fields=['emp_code', 'id'], name='iclock_transaction_emp'), models.Index(fields=['terminal_sn', 'id'], name='iclock_transaction_terminal'), models.Index(fields=['punch_time', 'id'], name='iclock_transaction_punched'), models.Index(fields=['upload_time', 'id'], name='iclock_transaction_uploaded')],
+                'indexes': [models.Index(condition=models.Q(('deleted_at', None)), fields=['emp_code', 'id'], name='iclock_transaction_emp'), models.Index(condition=models.Q(('deleted_at', None)), fields=['terminal_sn', 'id'], name='iclock_transaction_terminal'), models.Index(condition=models.Q(('deleted_at', None)), fields=['terminal_alias', 'id'], name='iclock_transaction_alias'), models.Index(condition=models.Q(('deleted_at', None)), fields=['punch_time', 'id'], name='iclock_transaction_punched'), models.Index(condition=models.Q(('deleted_at', None)), fields=['upload_time', 'id'], name='iclock_transaction_uploaded')],
                 'constraints': [models.UniqueConstraint(fields=('terminal_sn', 'emp_code', 'punch_time'), name='iclock_transaction_identity')],
             },
         ),

@@ -74,11 +74,16 @@ class Transaction(models.Model):
                 fields=["terminal_sn", "emp_code", "punch_time"], name="iclock_transaction_identity"
             )
         ]
+        # Partial, because every reader leaves tombstones out and the planner must see that the index does too.
         indexes = [
-            models.Index(fields=["emp_code", "id"], name="iclock_transaction_emp"),
-            models.Index(fields=["terminal_sn", "id"], name="iclock_transaction_terminal"),
-            models.Index(fields=["punch_time", "id"], name="iclock_transaction_punched"),
-            models.Index(fields=["upload_time", "id"], name="iclock_transaction_uploaded"),
+            models.Index(fields=[column, "id"], condition=models.Q(deleted_at=None), name=f"iclock_transaction_{name}")
+            for column, name in (
+                ("emp_code", "emp"),
+                ("terminal_sn", "terminal"),
+                ("terminal_alias", "alias"),
+                ("punch_time", "punched"),
+                ("upload_time", "uploaded"),
+            )
         ]
 
     def __str__(self) -> str:

@@ -11,14 +11,6 @@ from django.core.management import call_command
 from django.test import Client
 
 
-@pytest.fixture(autouse=True)
-def _assets_without_a_manifest(settings: Any) -> None:
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    }
-
-
 def test_the_schema_is_made_without_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
     call_command("spectacular", "--validate", "--fail-on-warn", "--file", "/dev/null")
 

@@ -33,14 +33,6 @@ def paths(resolver: Any, prefix: str = "") -> Iterator[str]:
 PATHS = sorted(set(paths(get_resolver())))
 
 
-@pytest.fixture(autouse=True)
-def _assets_without_a_manifest(settings: Any) -> None:
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    }
-
-
 def refused(response: HttpResponseBase) -> bool:
     leads_to_login = response.status_code == 302 and response.headers["Location"].startswith(reverse("admin:login"))
     return response.status_code in {401, 403, 404, 405} or leads_to_login

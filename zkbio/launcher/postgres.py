@@ -270,7 +270,9 @@ class EmbeddedPostgres:
         self.running = None
 
     def remove_socket_dir(self) -> None:
+        """After an orderly stop, so that /tmp stays clean; the next start makes another."""
         shutil.rmtree(self.socket_dir())
+        (self.state.run / "postgres-socket").unlink()
 
 
 def is_private(folder: Path, owner: Owner) -> bool:

@@ -127,8 +127,7 @@ class Start:
         with step("Starting PostgreSQL (embedded)") as remarks:
             server.prepare()
             taken_over = server.find_running() is not None
-            service = Service("PostgreSQL", server.launch, lambda _: server.stop(4.0))
-            self.supervisor.start(service)
+            self.supervisor.start(Service("PostgreSQL", server.launch, lambda _: end_postgres(server)))
             with self.signals.interruptible():
                 server.wait_ready()
             remarks.append(
@@ -247,6 +246,11 @@ class Start:
         say(f"\nReady after {seconds:.1f} s: {self.options.url}admin/ (log in as {name}); Ctrl-C stops everything.")
         say(f"State: {self.state.root}, logs: {self.state.log}")
         say(f"{'See punches arrive' if self.options.demo else 'Read the newest punches'}:\n  {curl}\n")
+
+
+def end_postgres(server: EmbeddedPostgres) -> None:
+    server.stop(4.0)
+    server.remove_socket_dir()
 
 
 def is_alive(running: Running | None) -> bool:
