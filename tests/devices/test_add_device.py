@@ -60,7 +60,7 @@ def test_a_comm_key_on_the_command_line_works_and_the_help_warns_of_it(capsys):
     [
         (["localhost"], "'localhost' is not an IP address"),
         (["169.254.169.254"], "169.254.169.254 is a link-local address and never dialled"),
-        (["192.168.1.201"], "192.168.1.201 is outside the networks of terminals"),
+        (["203.0.113.9"], "203.0.113.9 is outside the networks of terminals"),
         (["10.0.0.5", "--port", "0"], "port: "),
         (["10.0.0.5", "--comm-key", "hello"], "A comm key is a number from 0 to 4294967295."),
         (["10.0.0.5", "--id", "a/b"], "id: "),

@@ -41,7 +41,7 @@ def test_a_device_is_entered_due_at_once_with_its_comm_key_sealed():
         ("name", " "),
         ("name", "x" * 101),
         ("host", "localhost"),
-        ("host", "192.168.1.1"),
+        ("host", "203.0.113.9"),
         ("port", 0),
         ("port", 65_536),
         ("timeout", 0),

@@ -12,6 +12,7 @@ import pytest
 
 from devices.simulator import SimulatedTerminal, TerminalSpec
 from tests.e2e.test_launcher import PASSWORD, Launch, launched
+from zkbio.launcher.programs import POSTGRES_MAJOR, POSTGRES_PACKAGE, package_folder
 from zkbio.launcher.state import ROOT
 from zkbio.launcher.throwaway import throwaway_state
 from zkbio.launcher.valkey import free_port
@@ -43,13 +44,12 @@ def launch() -> Iterator[Launch]:
 
 
 def run(script: str, launch: Launch, gate: SimulatedTerminal) -> subprocess.CompletedProcess[str]:
-    here = (
-        script.replace("192.168.1.201", f"{gate.host} --port {gate.port}")
-        .replace("localhost:8097", f"127.0.0.1:{launch.port}")
-        .replace("var/", f"{launch.state_dir}/")
+    here = script.replace("192.168.1.201", f"{gate.host} --port {gate.port}").replace(
+        "localhost:8097", f"127.0.0.1:{launch.port}"
     )
+    here = re.sub(r"\bvar(?=[/ \n])", str(launch.state_dir), here)
     environ = {
-        "PATH": os.environ["PATH"],
+        "PATH": f"{os.environ['PATH']}:{package_folder(POSTGRES_PACKAGE)}/pginstall{POSTGRES_MAJOR}/bin",
         "STATE_DIR": str(launch.state_dir),
         "API_PORT": str(launch.port),
         "ADMIN_PASSWORD": PASSWORD,
@@ -78,13 +78,26 @@ def test_the_readmes_other_commands_do_what_they_say(launch: Launch, gate: Simul
     assert '"terminal_sn":"DOC0001"' in read.stdout.replace(": ", ":")
 
 
-@pytest.mark.parametrize("document", ["docs/api.md", "docs/devices.md"])
-def test_the_documents_commands_run(document: str, launch: Launch, gate: SimulatedTerminal) -> None:
-    for script in commands(document):
-        if "devices.simulator" in script or "add_device" in script:
-            continue  # shown by the next tests: one never ends, one is the README's
-        done = run(script, launch, gate)
-        assert done.returncode == 0, f"{document}:\n{script}\n{done.stdout}{done.stderr}"
+@pytest.mark.parametrize(("document", "but"), [("docs/api.md", ()), ("docs/devices.md", ("add_device", "simulator"))])
+def test_the_documents_commands_run_one_after_the_other(
+    document: str, but: tuple[str, ...], launch: Launch, gate: SimulatedTerminal
+) -> None:
+    """``but`` those that other tests run: the README's, and one that never ends."""
+    script = "".join(block for block in commands(document) if not any(word in block for word in but))
+
+    done = run(script, launch, gate)
+
+    assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
+
+
+def test_a_backup_can_be_made_and_restored(launch: Launch, gate: SimulatedTerminal, tmp_path: Path) -> None:
+    (backup,) = [block for block in commands("docs/operations.md") if "pg_dump" in block]
+    (restore,) = [block for block in commands("docs/operations.md") if "pg_restore" in block]
+
+    done = run(f"cd {tmp_path}\n{backup}{restore}", launch, gate)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "zkbio.dump").stat().st_size > 10_000
 
 
 def test_the_simulators_command_starts_a_terminal(tmp_path: Path) -> None:
