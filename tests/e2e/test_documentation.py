@@ -49,7 +49,7 @@ def run(script: str, launch: Launch, gate: SimulatedTerminal) -> subprocess.Comp
     )
     here = re.sub(r"\bvar(?=[/ \n])", str(launch.state_dir), here)
     environ = {
-        "PATH": f"{os.environ['PATH']}:{package_folder(POSTGRES_PACKAGE)}/pginstall{POSTGRES_MAJOR}/bin",
+        "PATH": f"{package_folder(POSTGRES_PACKAGE)}/pginstall{POSTGRES_MAJOR}/bin:{os.environ['PATH']}",
         "STATE_DIR": str(launch.state_dir),
         "API_PORT": str(launch.port),
         "ADMIN_PASSWORD": PASSWORD,
