@@ -87,9 +87,14 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
         "connect_timeout": 5,
         "application_name": "zkbio",
         # A lock that can't be had, or a transaction that nobody ends, is an error in words and not a hung worker.
-        "options": "-c jit=off -c lock_timeout=30s -c idle_in_transaction_session_timeout=120s",
+        "options": "-c lock_timeout=30s -c idle_in_transaction_session_timeout=120s"
+        # Prepared pages are planned once (zkbio.api.streams); compiling a plan takes longer than such a plan runs.
+        " -c plan_cache_mode=force_generic_plan -c jit=off",
     }
 )
+# The web role keeps this many connections a process; the worker opens one for a visit and lets go of it.
+if POOL_SIZE := env.number("DATABASE_POOL", 0, low=0, high=200):
+    DATABASES["default"].update({"ENGINE": "zkbio.pooled", "POOL_SIZE": POOL_SIZE})  # type: ignore[typeddict-item]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "accounts.User"

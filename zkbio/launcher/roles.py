@@ -13,6 +13,7 @@ from zkbio.launcher.state import ROOT, StateDir
 from zkbio.launcher.supervisor import Service
 
 WEB_WORKERS = 2
+WEB_SETTINGS = {"DATABASE_POOL": "20"}  # connections a worker; the Celery worker opens one for a visit
 WORKER_THREADS = 50
 DEMO_TERMINALS = 4
 NAMES = {"simulator": "Simulated terminals", "beat": "Celery beat", "worker": "Celery worker", "web": "Web server"}

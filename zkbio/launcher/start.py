@@ -211,7 +211,8 @@ class Start:
                 "beat": roles.beat_command(self.state),
             }
             for key, command in commands.items():
-                self.supervisor.start(roles.service(key, command, environ=self.environ, state=self.state))
+                environ = self.environ | (roles.WEB_SETTINGS if key == "web" else {})
+                self.supervisor.start(roles.service(key, command, environ=environ, state=self.state))
             with self.signals.interruptible():
                 self.await_web()
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import uuid4
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -20,6 +20,14 @@ _BYTES: Final = 20
 _SHAPE: Final = re.compile(r"[0-9a-f]{40}", re.ASCII)
 _TOUCH_EVERY: Final = timedelta(minutes=1)
 _TRIES: Final = 3
+
+# Written out, because every request asks it: the ORM takes longer to compose it than PostgreSQL to answer it.
+_USER_FIELDS: Final = [field.attname for field in User._meta.concrete_fields]
+_LIVE: Final = f"""
+SELECT token.id, token.last_used_at, {", ".join(f"owner.{field.column}" for field in User._meta.concrete_fields)}
+FROM accounts_apitoken token JOIN accounts_user owner ON owner.id = token.user_id
+WHERE token.digest = %s AND token.revoked_at IS NULL AND owner.is_active
+"""  # noqa: S608 - made of the model's columns
 
 
 class TokenBusyError(Exception):
@@ -40,14 +48,14 @@ def verify_token(token: str) -> User | None:
     """The active user behind a live token, by one indexed look-up."""
     if _SHAPE.fullmatch(token) is None:
         return None
-    live = ApiToken.objects.select_related("user").filter(
-        digest=crypto.fingerprint(token), revoked_at=None, user__is_active=True
-    )
-    found = live.first()
+    with connection.cursor() as cursor:
+        cursor.execute(_LIVE, [crypto.fingerprint(token)])
+        found = cursor.fetchone()
     if found is None:
         return None
-    _note_use(found)
-    return found.user
+    token_id, last_used_at, *columns = found
+    _note_use(token_id, last_used_at)
+    return User.from_db(connection.alias, _USER_FIELDS, columns)
 
 
 @transaction.atomic
@@ -70,8 +78,8 @@ def _insert_token(user: User) -> None:
     ApiToken.objects.bulk_create([made], ignore_conflicts=True)
 
 
-def _note_use(token: ApiToken) -> None:
+def _note_use(token_id: int, last_used_at: datetime | None) -> None:
     stale = timezone.now() - _TOUCH_EVERY
-    if token.last_used_at is None or token.last_used_at < stale:
-        unnoted = ApiToken.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=stale), pk=token.pk)
+    if last_used_at is None or last_used_at < stale:
+        unnoted = ApiToken.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=stale), pk=token_id)
         unnoted.update(last_used_at=timezone.now())

@@ -1,0 +1,88 @@
+"""Django's PostgreSQL engine with connections that outlive a request.
+
+A greenlet per client means a connection per client for Django, opened and closed at every request: five times the cost
+of the page that is read over it. Here a closed connection goes back to the process's pool if it is sound. The pool
+never holds more than ``POOL_SIZE`` connections; who finds none waits, bounded, and then is told so.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+from typing import Any, Final
+
+from django.db.backends.postgresql import base
+from django.db.utils import OperationalError
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
+from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2 writes the class in small letters
+
+_WAIT_SECONDS: Final = 5.0
+
+
+class Pool:
+    """At most ``size`` connections; the one used last is used next, so that a quiet server keeps few."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._idle: list[Connection] = []
+        self._places = threading.BoundedSemaphore(size)
+
+    def take(self) -> Connection | None:
+        """An idle connection, or None with a place for a new one. Raises OperationalError."""
+        if not self._places.acquire(timeout=_WAIT_SECONDS):
+            raise OperationalError(f"all {self.size} database connections of this process are busy")
+        while self._idle:
+            connection = self._idle.pop()
+            if _is_sound(connection):
+                return connection
+            connection.close()
+        return None
+
+    def give_back(self, connection: Connection) -> None:
+        """End the use of a connection, and keep it if nothing is wrong with it."""
+        if _is_sound(connection):
+            self._idle.append(connection)
+        else:
+            connection.close()
+        self.free_place()
+
+    def free_place(self) -> None:
+        """The place was taken for a connection that could not be made."""
+        self._places.release()
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """PostgreSQL, with ``POOL_SIZE`` connections per process and database."""
+
+    _pools: Final[dict[str, Pool]] = {}
+    _pools_lock: Final = threading.Lock()
+
+    @property
+    def pool_of_process(self) -> Pool:
+        name = str(self.settings_dict["NAME"])
+        with self._pools_lock:
+            return self._pools.setdefault(name, Pool(int(self.settings_dict["POOL_SIZE"])))
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        pool = self.pool_of_process
+        kept = pool.take()
+        if kept is not None:
+            return kept
+        try:
+            return super().get_new_connection(conn_params)
+        except BaseException:
+            pool.free_place()
+            raise
+
+    def _close(self) -> None:
+        if self.connection is not None:
+            self.pool_of_process.give_back(self.connection)
+
+
+def _is_sound(connection: Connection) -> bool:
+    """Open, outside of a transaction, and silent: a server that went away makes the socket readable."""
+    if connection.closed or connection.info.transaction_status != TRANSACTION_STATUS_IDLE:
+        return False
+    silence = select.poll()  # not select(): a server with slow clients has more than 1024 descriptors
+    silence.register(connection.fileno(), select.POLLIN)
+    return not silence.poll(0)
