@@ -19,24 +19,34 @@ MESSAGE_SECONDS: Final = 50
 _CLAIMS_PER_TICK: Final = 1_000
 _LONGEST_BACK_OFF: Final = timedelta(hours=1)
 _SPREAD: Final = 0.1
+# Of devices that failed last time: with five seconds of patience each, they keep ten threads busy at most.
+_FEW_SUSPECTS: Final = 10
+
+_DUE: Final = """
+    SELECT id, next_poll_at, failures > 0 AS suspect FROM devices_device
+    WHERE enabled AND next_poll_at <= clock_timestamp() AND failures {of}
+      AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())
+    ORDER BY next_poll_at LIMIT {most} FOR UPDATE SKIP LOCKED"""
+_CLAIM: Final = f"""
+WITH healthy AS ({_DUE.format(of="= 0", most="%(limit)s")}),
+suspects AS ({_DUE.format(of="> 0", most="(SELECT greatest(count(*) / %(share)s, %(few)s) FROM healthy)")}),
+due AS (SELECT * FROM healthy UNION ALL SELECT * FROM suspects),
+claimed AS (
+    UPDATE devices_device AS device SET next_poll_at = clock_timestamp() + make_interval(secs => %(seconds)s)
+    FROM due WHERE device.id = due.id RETURNING device.id, due.next_poll_at, due.suspect
+)
+SELECT id FROM claimed ORDER BY suspect, next_poll_at, id
+"""  # noqa: S608 - made of constants
 
 
 def claim_due() -> list[int]:
-    """The ids of the devices that are due and free, longest overdue first; each is given out once per claim."""
+    """The ids of the devices that are due and free, each given out once per claim.
+
+    The healthy come first, longest overdue first. Those that failed last time hold a thread until their timeout, so
+    only a few of them are taken at a time: a tenth as many as healthy ones, or ``_FEW_SUSPECTS``.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(
-            "WITH due AS ("
-            "  SELECT id, next_poll_at FROM devices_device"
-            "  WHERE enabled AND next_poll_at <= clock_timestamp()"
-            "    AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())"
-            "  ORDER BY next_poll_at LIMIT %s FOR UPDATE SKIP LOCKED"
-            "), claimed AS ("
-            "  UPDATE devices_device AS device"
-            "  SET next_poll_at = clock_timestamp() + make_interval(secs => %s)"
-            "  FROM due WHERE device.id = due.id RETURNING device.id, due.next_poll_at"
-            ") SELECT id FROM claimed ORDER BY next_poll_at, id",
-            [_CLAIMS_PER_TICK, CLAIM_SECONDS],
-        )
+        cursor.execute(_CLAIM, {"limit": _CLAIMS_PER_TICK, "share": 10, "few": _FEW_SUSPECTS, "seconds": CLAIM_SECONDS})
         return [device_id for (device_id,) in cursor.fetchall()]
 
 

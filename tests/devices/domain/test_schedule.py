@@ -40,6 +40,19 @@ def test_the_longest_overdue_comes_first() -> None:
     assert claim_due() == [second, third, first]
 
 
+def test_those_that_failed_come_last_and_few_at_a_time() -> None:
+    ids = devices(240)
+    suspects, healthy = ids[:120], ids[120:]
+    Device.objects.filter(id__in=suspects).update(failures=1, next_poll_at=Now() - timedelta(hours=1))
+
+    claimed = claim_due()
+
+    assert sorted(claimed[:120]) == healthy
+    assert len(claimed[120:]) == 12
+    assert set(claimed[120:]) <= set(suspects)
+    assert [len(claim_due()) for _ in range(12)] == [10] * 10 + [8, 0]
+
+
 def test_a_claim_of_which_nothing_came_is_due_again() -> None:
     devices(1)
     claim_due()
