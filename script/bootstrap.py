@@ -1,4 +1,4 @@
-"""Makes the checkout's virtual environment and continues in it: bootstrap.py start|test|check|manage [arguments].
+"""Makes the checkout's virtual environment and continues in it: bootstrap.py start|test|check|bench|manage [arguments].
 
 Standard library only, since nothing else is installed yet. Installs again only when a requirements file changed;
 an environment that was left half-made is made anew; two bootstraps at once take turns.
@@ -18,7 +18,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 INSTALLED = VENV / "installed-requirements"  # one sha256 a line, of the files that are installed; then their Python
 INSTALLING = VENV / "installing"  # exists while pip works, so that a cut install is noticed
-COMMANDS = ("start", "test", "check", "manage")
+COMMANDS = ("start", "test", "check", "bench", "manage")
 DEVELOPMENT = ("test", "check")
 
 

@@ -1,17 +1,18 @@
-"""python -m zkbio.launcher start|test|check|manage, as the commands in script/ call it inside the environment."""
+"""python -m zkbio.launcher start|test|check|bench|manage, as the commands in script/ call it inside the environment."""
 
 from __future__ import annotations
 
 import os
 import sys
 
+from zkbio.launcher.benching import bench
 from zkbio.launcher.checking import check
 from zkbio.launcher.managing import manage
 from zkbio.launcher.start import start
 from zkbio.launcher.testing import test
 from zkbio.launcher.trouble import LaunchError, in_a_sentence
 
-COMMANDS = {"start": start, "test": test, "check": check, "manage": manage}
+COMMANDS = {"start": start, "test": test, "check": check, "bench": bench, "manage": manage}
 
 
 def main(arguments: list[str]) -> int:

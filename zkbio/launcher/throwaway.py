@@ -74,11 +74,14 @@ def remove(root: Path) -> None:
 
 
 @contextmanager
-def throwaway_servers(base: Mapping[str, str], *, with_redis: bool) -> Iterator[dict[str, str]]:
-    """Fresh embedded servers; gives the environment in which the platform's code reaches them."""
+def throwaway_servers(base: Mapping[str, str], *, with_redis: bool, durable: bool = False) -> Iterator[dict[str, str]]:
+    """Fresh embedded servers; gives the environment in which the platform's code reaches them.
+
+    ``durable``: PostgreSQL waits for its disk as in production, which is what a bench measures.
+    """
     with ExitStack() as stack:
         state = stack.enter_context(throwaway_state())
-        database = EmbeddedPostgres(state.root, durable=False)
+        database = EmbeddedPostgres(state.root, durable=durable)
         database.start()
         redis_url = "redis://127.0.0.1:1/0"  # nobody's: whoever asks is refused at once
         if with_redis:
