@@ -69,8 +69,8 @@ def fill(table: str, rows: int) -> None:
     execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
     execute(
         f"INSERT INTO {table} ({_COLUMNS})"
-        " SELECT 'FILL' || n % 200, 'Fill ' || n % 200, 'Area', 1, true, 'F' || n % 5000,"
-        " moment, n % 2, 1, NULL, 60, 0, moment AT TIME ZONE 'UTC', timestamptz '2026-01-01' + n * interval '1 ms'"
+        " SELECT 'FILL' || n %% 200, 'Fill ' || n %% 200, 'Area', 1, true, 'F' || n %% 5000,"
+        " moment, n %% 2, 1, NULL, 60, 0, moment AT TIME ZONE 'UTC', timestamptz '2026-01-01' + n * interval '1 ms'"
         " FROM (SELECT n, timestamp '2024-01-01' + n * interval '6 seconds' AS moment FROM generate_series(1, %s) n) x",
         missing,
     )
