@@ -8,12 +8,13 @@ holder may do asks for the token (:func:`confirm`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from threading import Condition, Thread
 from typing import Final, NamedTuple
 
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from devices.models import Device
 
@@ -24,10 +25,11 @@ _log = logging.getLogger(__name__)
 
 
 class Lease(NamedTuple):
-    """The right to talk to a device, as long as nobody has raised its token since."""
+    """The right to talk to a device, as long as nobody has raised its token since. Taken by the database's clock."""
 
     device_id: int
     token: int
+    taken_at: datetime
 
 
 class BusyError(Exception):
@@ -50,10 +52,14 @@ def hold(device_id: int) -> Iterator[Lease]:
         _release(lease)
 
 
-def confirm(lease: Lease, **changes: object) -> None:
-    """Write ``changes`` to the device's row if the lease is still ours. Raises LeaseLostError and writes nothing."""
-    if not Device.objects.filter(id=lease.device_id, lease_token=lease.token).update(**changes):
-        raise LeaseLostError(f"device {lease.device_id} was taken over by another worker")
+def confirm(lease: Lease, *, unchanged: Mapping[str, object] | None = None, **changes: object) -> None:
+    """Write ``changes`` to the device's row if the lease is still ours, and ``unchanged`` still holds.
+
+    Raises LeaseLostError and writes nothing otherwise.
+    """
+    mine = Device.objects.filter(id=lease.device_id, lease_token=lease.token, **(unchanged or {}))
+    if not mine.update(**changes):
+        raise LeaseLostError(f"device {lease.device_id} was taken over by another worker, edited or deleted")
 
 
 def _take(device_id: int) -> Lease:
@@ -62,20 +68,20 @@ def _take(device_id: int) -> Lease:
             "UPDATE devices_device SET lease_token = lease_token + 1,"
             " lease_expires_at = clock_timestamp() + make_interval(secs => %s)"
             " WHERE id = %s AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())"
-            " RETURNING lease_token",
+            " RETURNING lease_token, clock_timestamp()",
             [LEASE_SECONDS, device_id],
         )
         row = cursor.fetchone()
     if row is None:
         raise BusyError(f"device {device_id} is busy, or gone")
-    return Lease(device_id, row[0])
+    return Lease(device_id, *row)
 
 
 def _release(lease: Lease) -> None:
     """Nobody has to wait for the expiry. Without a database they do: the lease then ends by itself."""
     try:
         Device.objects.filter(id=lease.device_id, lease_token=lease.token).update(lease_expires_at=None)
-    except DatabaseError as error:
+    except Error as error:
         _log.warning("The lease of device %s could not be given back (%s); it expires.", lease.device_id, error)
 
 
@@ -101,8 +107,8 @@ class _Keeper:
         with self._changed:
             self._held.add(lease)
             if not self._running:
-                self._running = True
                 Thread(target=self._run, name="lease-keeper", daemon=True).start()
+                self._running = True
 
     def drop(self, lease: Lease) -> None:
         with self._changed:
@@ -110,19 +116,24 @@ class _Keeper:
             self._changed.notify_all()
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: not self._held, timeout=_RENEW_SECONDS)
-                if not self._held:
-                    self._running = False
-                    return
-                held = list(self._held)
-            self._renew(held)
+        try:
+            while held := self._wait():
+                self._renew(held)
+        except BaseException:
+            self._running = False  # whatever ended this thread, the next lease starts another
+            raise
+
+    def _wait(self) -> list[Lease]:
+        """The leases to renew, when it is time; none when there are none left, and the thread ends."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._held, timeout=_RENEW_SECONDS)
+            self._running = bool(self._held)
+            return list(self._held)
 
     def _renew(self, held: list[Lease]) -> None:
         try:
             _renew(held)
-        except DatabaseError as error:
+        except Error as error:
             _log.warning("%d leases could not be renewed (%s); they may be taken over.", len(held), error)
         finally:
             connection.close()

@@ -10,7 +10,7 @@ import logging
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from django.db import IntegrityError, connection, transaction
+from django.db import Error, IntegrityError, connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -30,6 +30,9 @@ from zkbio.clock import read_wall, zone
 # A log that was cleared and refilled to the same count looks unchanged: it is downloaded once a day anyway.
 FULL_READ_EVERY: Final = timedelta(days=1)
 _NO_ROWS: Final = Rows(0, b"")
+# By so many of its last rows a log is recognised after it dropped its oldest ones.
+_TAIL_ROWS: Final = 32
+_MOST_DRIFT: Final = 2**31 - 1
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +41,18 @@ class WrongUnitError(TerminalError):
     """Not the terminal that this device was."""
 
     code = "identity"
+
+
+class BlockedError(TerminalError):
+    """An administrator blocked the terminal."""
+
+    code = "blocked"
+
+
+class StorageError(TerminalError):
+    """What the terminal told could not be stored."""
+
+    code = "storage"
 
 
 class Visit(NamedTuple):
@@ -62,8 +77,9 @@ class Stored(NamedTuple):
 def sync_device(device_id: int, *, trigger: SyncRun.Trigger) -> SyncRun | None:
     """Visit a device and write the history; None when another worker has it or it is gone.
 
-    Whatever the terminal does ends in the run's words. Raises LeaseLostError when the device was taken over in
-    between, and django.db.Error; what was stored until then stays, and the next visit brings the rest.
+    Whatever the terminal does, and whatever the database refuses, ends in the run's words; what was stored until then
+    stays, and the next visit brings the rest. Raises LeaseLostError when the device was taken over, edited or deleted
+    in between, and django.db.Error when not even the run can be written.
     """
     try:
         with hold(device_id) as lease:
@@ -73,8 +89,11 @@ def sync_device(device_id: int, *, trigger: SyncRun.Trigger) -> SyncRun | None:
 
 
 def needs_download(device: Device, sizes: Sizes, now: datetime) -> bool:
-    """Whether the log may hold anything that is not here yet, going by its counter and what was read last."""
-    if device.log_read_at is None or now - device.log_read_at >= FULL_READ_EVERY:
+    """Whether the log may hold anything that is not here yet, going by its counter and what was read last.
+
+    ``now`` is the database's, as ``log_read_at`` is; a moment in the future is one from before it was set back.
+    """
+    if device.log_read_at is None or not timedelta(0) <= now - device.log_read_at < FULL_READ_EVERY:
         return True
     known = device.log_bytes // device.log_width if device.log_width else 0
     return sizes.punches != known or (sizes.punches > 0 and sizes.log_may_be_full)
@@ -85,20 +104,27 @@ def _visit_and_record(lease: Lease, trigger: SyncRun.Trigger) -> SyncRun:
     run = SyncRun(device=device, trigger=trigger, started_at=timezone.now())
     connection.close()
     try:
-        visit = _retrieve(device)
+        visit = _retrieve(device, lease)
         stored = _store(device, lease, visit)
+        return _succeeded(device, lease, run, visit, stored)
     except TerminalError as error:
         return _failed(device, lease, run, error)
-    return _succeeded(device, lease, run, visit, stored)
+    except Error as error:
+        _log.exception("What device %s told could not be stored.", device.key)
+        connection.close_if_unusable_or_obsolete()
+        sentence = str(error).strip().partition("\n")[0]
+        return _failed(device, lease, run, StorageError(f"Nothing was lost, but storing failed: {sentence}"))
 
 
-def _retrieve(device: Device) -> Visit:
+def _retrieve(device: Device, lease: Lease) -> Visit:
+    if device.terminal is not None:
+        _require_admitted(device.terminal)
     with dial(device) as session:
         identity = session.identity()
         _require_same_unit(device, identity)
         wall, heard_at = session.clock(), timezone.now()
         sizes = session.sizes()
-        rows = _download(session, sizes) if needs_download(device, sizes, heard_at) else None
+        rows = _download(session, sizes) if needs_download(device, sizes, lease.taken_at) else None
         user_ids = {user.uid: user.user_id for user in session.users()} if rows and rows.width == 8 else {}
         return Visit(identity, sizes, wall, heard_at, rows, user_ids)
 
@@ -116,11 +142,17 @@ def _require_same_unit(device: Device, identity: Identity) -> None:
         )
 
 
+def _require_admitted(terminal: Terminal) -> None:
+    if terminal.admission == Terminal.Admission.BLOCKED:
+        raise BlockedError(f"{terminal.sn} is blocked: approve the terminal, or end the polling of this device.")
+
+
 def _store(device: Device, lease: Lease, visit: Visit) -> Stored:
-    terminal = _terminal_of(device, visit)
+    terminal = _terminal_of(device, lease, visit)
+    _require_admitted(terminal)
     if visit.rows is None:
         return Stored(terminal, 0, Counts())
-    unknown = visit.rows.tail(_known_prefix(device, visit.rows))
+    unknown = visit.rows.tail(_known_bytes(device, visit.rows))
     log = decode_punches(unknown, user_ids=visit.user_ids)
     counts = record_punches(
         terminal,
@@ -132,13 +164,23 @@ def _store(device: Device, lease: Lease, visit: Visit) -> Stored:
     return Stored(terminal, len(visit.rows) - len(unknown), counts)
 
 
-def _known_prefix(device: Device, rows: Rows) -> int:
-    """How many leading bytes are, digest and all, those of the last read. A wrapped or cleared log shares none."""
+def _known_bytes(device: Device, rows: Rows) -> int:
+    """How many leading bytes were read before: they are stored, and not to be decoded again.
+
+    Usually the whole log as it was, by its digest. A full log has dropped its oldest rows meanwhile: then the rows
+    that were its last stand further ahead, and what is before them was before them already. Decoding those again
+    would cost ids for nothing, and on units whose rows carry only a uid it would give them to whoever has it now.
+    """
     size = device.log_bytes
-    if not size or rows.width != device.log_width or len(rows.data) < size:
+    if not size or rows.width != device.log_width:
         return 0
-    digest = hashlib.sha256(memoryview(rows.data)[:size]).digest()
-    return size if digest == bytes(device.log_digest) else 0
+    if len(rows.data) >= size and hashlib.sha256(memoryview(rows.data)[:size]).digest() == bytes(device.log_digest):
+        return size
+    tail = bytes(device.log_tail)
+    at = rows.data.find(tail)
+    while at % rows.width and at >= 0:
+        at = rows.data.find(tail, at + 1)
+    return at + len(tail) if at >= 0 else 0
 
 
 def _remember_log(lease: Lease, visit: Visit) -> None:
@@ -148,11 +190,12 @@ def _remember_log(lease: Lease, visit: Visit) -> None:
         log_width=rows.width,
         log_bytes=len(rows.data),
         log_digest=hashlib.sha256(rows.data).digest(),
-        log_read_at=visit.heard_at,
+        log_tail=rows.data[-_TAIL_ROWS * rows.width :] if rows.width else b"",
+        log_read_at=Now(),
     )
 
 
-def _terminal_of(device: Device, visit: Visit) -> Terminal:
+def _terminal_of(device: Device, lease: Lease, visit: Visit) -> Terminal:
     """The device's terminal, made at the first contact and brought up to date at each."""
     facts = {
         "ip_address": device.host,
@@ -164,19 +207,20 @@ def _terminal_of(device: Device, visit: Visit) -> Terminal:
         "face_count": visit.sizes.faces,
         "transaction_count": visit.sizes.punches,
     }
-    terminal = device.terminal or _first_contact(device, visit.identity.serial)
+    terminal = device.terminal or _first_contact(device, lease, visit.identity.serial)
     stale = {name: value for name, value in facts.items() if getattr(terminal, name) != value}
     if stale:
         Terminal.objects.filter(id=terminal.id).update(**stale)
     return terminal
 
 
-def _first_contact(device: Device, serial: str) -> Terminal:
+def _first_contact(device: Device, lease: Lease, serial: str) -> Terminal:
+    """Make or find the terminal and bind the device to it, unless its address was edited while we talked."""
     defaults = {"alias": device.name, **({"time_zone": device.time_zone} if device.time_zone else {})}
     try:
         with transaction.atomic():
             terminal, _ = Terminal.objects.select_related("area").get_or_create(sn=serial, defaults=defaults)
-            Device.objects.filter(id=device.id).update(terminal=terminal)
+            confirm(lease, unchanged={"host": device.host, "port": device.port}, terminal=terminal)
     except IntegrityError as error:
         other = Device.objects.get(terminal__sn=serial)
         raise WrongUnitError(
@@ -204,7 +248,7 @@ def _failed(device: Device, lease: Lease, run: SyncRun, error: TerminalError) ->
     failures = device.failures + 1
     if failures == 1:
         _log.warning("Device %s fails: %s", device.key, error)
-    if device.terminal is not None:
+    if device.terminal is not None and not isinstance(error, StorageError):
         presence.mark_offline(device.terminal, reason=str(error))
     return _finish(lease, run, failures=failures, wait=schedule.wait_after(interval=device.interval, failures=failures))
 
@@ -218,8 +262,8 @@ def _finish(lease: Lease, run: SyncRun, *, failures: int, wait: timedelta) -> Sy
 
 
 def _drift(visit: Visit, terminal: Terminal) -> int | None:
-    """Seconds by which the terminal's clock is ahead of ours; bounded, for a clock may say anything."""
+    """Seconds by which the terminal's clock is ahead of ours; bounded to what the column holds: clocks say anything."""
     if visit.wall is None:
         return None
     instant = read_wall(visit.wall, zone(terminal.time_zone)).instant(visit.wall)
-    return round((instant - visit.heard_at).total_seconds())
+    return max(-_MOST_DRIFT, min(_MOST_DRIFT, round((instant - visit.heard_at).total_seconds())))

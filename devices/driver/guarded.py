@@ -17,7 +17,10 @@ from weakref import WeakSet
 from devices import protocol
 from devices.driver.errors import ProtocolError, StoppedError, TimedOutError, UnreachableError
 
-MAX_SESSION_BYTES: Final = 64 * 1024 * 1024
+# Four times the largest log that is known (200 000 rows of 40 bytes).
+MAX_SESSION_BYTES: Final = 32 * 1024 * 1024
+# Packets that belong to nothing, while one answer is awaited.
+MAX_STRAYS: Final = 1_000
 _DATAGRAM: Final = 65_535
 
 
@@ -64,6 +67,7 @@ class GuardedSocket:
         self._bytes_left = MAX_SESSION_BYTES
         self._rest = b""
         self._awaited: int | None = None
+        self._strays = 0
         self._session: int | None = None
         self._socket = self._connect()
         with _open_lock:
@@ -119,7 +123,9 @@ class GuardedSocket:
             ) from error
         except OSError as error:
             sock.close()
-            raise UnreachableError(f"{self._address} can't be reached: {error.strerror or error}.") from error
+            raise UnreachableError(
+                f"{self._address} can't be reached ({error.strerror or error}): is that its address, and is it on?"
+            ) from error
         return sock
 
     def _expect(self, packet: bytes) -> None:
@@ -127,6 +133,7 @@ class GuardedSocket:
         command, _checksum, _session, reply = protocol.PACKET_HEAD.unpack_from(packet)
         if command != protocol.CMD_ACK_OK:
             self._awaited = reply
+            self._strays = 0
             self._rest = b""
         if command == protocol.CMD_CONNECT:
             self._session = None
@@ -153,19 +160,21 @@ class GuardedSocket:
         return head + body if self._belongs(body) else b""
 
     def _next_datagram(self) -> bytes:
+        """The next datagram that belongs to the awaited answer, or b""; anybody can send an empty one."""
         packet = self._receive(_DATAGRAM)
-        if len(packet) < protocol.PACKET_HEAD.size:
-            raise ProtocolError(f"{self._address} sent a packet of {len(packet)} bytes, which is none.")
         return packet if self._belongs(packet) else b""
 
     def _belongs(self, packet: bytes) -> bool:
-        """Whether the packet is of this session and answers the last command."""
-        command, _checksum, session, reply = protocol.PACKET_HEAD.unpack_from(packet)
-        if command == protocol.CMD_REG_EVENT or reply != self._awaited:
-            return False
-        if self._session is None:
-            self._session = session
-        return bool(session == self._session)
+        """Whether the packet is of this session and answers the last command. Raises ProtocolError for a flood."""
+        if len(packet) >= protocol.PACKET_HEAD.size:
+            command, _checksum, session, reply = protocol.PACKET_HEAD.unpack_from(packet)
+            if command != protocol.CMD_REG_EVENT and reply == self._awaited and self._session in {None, session}:
+                self._session = session
+                return True
+        self._strays += 1
+        if self._strays > MAX_STRAYS:
+            raise ProtocolError(f"{self._address} sent {MAX_STRAYS} packets that nobody asked for.")
+        return False
 
     def _exactly(self, size: int) -> bytes:
         received = bytearray()
@@ -183,9 +192,11 @@ class GuardedSocket:
         except OSError as error:
             self._unless_stopping()
             raise UnreachableError(f"{self._address} broke the connection: {error.strerror or error}.") from error
-        if not data:
+        if not data and not self._address.udp:
             self._unless_stopping()
-            raise UnreachableError(f"{self._address} closed the connection in the middle of an answer.")
+            raise UnreachableError(
+                f"{self._address} closed the connection in the middle of an answer: a bad line, or no terminal?"
+            )
         self._bytes_left -= len(data)
         if self._bytes_left < 0:
             raise ProtocolError(f"{self._address} sent more than {MAX_SESSION_BYTES} bytes in one session.")

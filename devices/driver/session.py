@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from socket import socket
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from zk import ZK
 from zk.exception import ZKErrorResponse
@@ -16,6 +17,9 @@ from devices import protocol
 from devices.driver.errors import KeyRefusedError, MiscountError, ProtocolError, RefusedError, TerminalError
 from devices.driver.guarded import Address, GuardedSocket
 from devices.driver.tables import PUNCH_WIDTHS, USER_WIDTHS, Rows, UnitUser, decode_users, split_rows
+
+# What a serial number may be made of: it is a key, and stands in logs and addresses.
+_SERIAL: Final = re.compile(r"[!-~]{1,50}")
 
 
 class Identity(NamedTuple):
@@ -83,6 +87,8 @@ class PyzkSession:
             serial = self._option(self._zk.get_serialnumber)
             if not serial:
                 raise ProtocolError(f"{self._address} tells no serial number; such a unit isn't read.")
+            if _SERIAL.fullmatch(serial) is None:
+                raise ProtocolError(f"{self._address} tells {serial[:60]!a} as its serial number, which is none.")
             return Identity(
                 serial=serial,
                 model=self._option(self._zk.get_device_name),
@@ -104,11 +110,11 @@ class PyzkSession:
             return sizes
 
     def clock(self) -> datetime | None:
-        """The terminal's naive wall clock, None when it shows a date that no calendar has."""
+        """The terminal's naive wall clock, None when it tells none or a date that no calendar has."""
         with _in_own_words(self._address):
             try:
                 moment: datetime = self._zk.get_time()
-            except ValueError:
+            except (ZKErrorResponse, ValueError, struct.error):
                 return None
             return moment
 
@@ -148,17 +154,21 @@ class PyzkSession:
         table, _size = self._zk.read_with_buffer(protocol.CMD_ATTLOG_RRQ)
         return split_rows(table, widths=PUNCH_WIDTHS, between=(before.punches, self.sizes().punches))
 
-    @staticmethod
-    def _option(read: Callable[[], str]) -> str:
+    def _option(self, read: Callable[[], str]) -> str:
         """An option's value, "" where the terminal has none: a clean "no" leaves the session in step."""
         try:
             return read().strip()
         except ZKErrorResponse:
             return ""
+        except UnicodeDecodeError as error:
+            return error.object.decode(self._address.encoding, errors="replace").replace("\0", "").strip()
 
 
 class _GuardedZK(ZK):  # type: ignore[misc]
-    """pyzk on a guarded socket, without its ping, its probe connection and its throw-away datagram socket."""
+    """pyzk on a guarded socket, without its ping, its probe connection and its throw-away datagram socket.
+
+    Its scrambling of comm keys overflows for some of them, so connecting is written anew.
+    """
 
     _ZK__sock: socket | GuardedSocket | None
 
@@ -174,10 +184,21 @@ class _GuardedZK(ZK):  # type: ignore[misc]
         self.close()
         self._ZK__sock = None
         self._guarded_address = address
-        self.helper.test_tcp = lambda: 0
 
-    def _ZK__create_socket(self) -> None:  # noqa: N802 - pyzk's own name for it
+    def connect(self) -> None:
         self._ZK__sock = GuardedSocket(self._guarded_address)
+        answer = self._ZK__send_command(protocol.CMD_CONNECT)
+        self._ZK__session_id = session = self._ZK__header[2]
+        if answer["code"] == protocol.CMD_ACK_UNAUTH:
+            proof = protocol.scramble_comm_key(self._guarded_address.comm_key, session)
+            answer = self._ZK__send_command(protocol.CMD_AUTH, proof)
+        if answer["code"] == protocol.CMD_ACK_UNAUTH:
+            raise KeyRefusedError(
+                f"{self._guarded_address} refuses the comm key: compare it with the one in the terminal's menu."
+            )
+        if not answer["status"]:
+            raise RefusedError(f"{self._guarded_address} refuses the connection (reply {answer['code']}).")
+        self.is_connect = True
 
     def close(self) -> None:
         self.is_connect = False
@@ -203,8 +224,6 @@ def _translated(error: BaseException, address: Address) -> TerminalError:
             return cause
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, ZKErrorResponse):
-        if str(error) == "Unauthenticated":
-            return KeyRefusedError(f"{address} refuses the comm key: compare it with the one in the terminal's menu.")
         return RefusedError(f"{address} refused: {error}.")
     if isinstance(error, struct.error | ValueError | IndexError | TypeError):
         return ProtocolError(f"{address} gave an answer that can't be read ({error}).")

@@ -89,12 +89,20 @@ def decode_punches(rows: Rows, *, user_ids: Mapping[int, str]) -> Log:
             log.punches.append(Punch(code, wall, state, verify, work_code))
         else:
             raw = rows.data[index * rows.width : (index + 1) * rows.width]
-            log.rejects.append(Reject(raw, _BAD_USER_ID if date else f"no calendar has the date of time {moment}"))
+            log.rejects.append(
+                Reject(raw, _reason(rows, raw) if date else f"no calendar has the date of time {moment}")
+            )
     return log
 
 
 _Fields = tuple[str, int, int, int, str | None]
-_BAD_USER_ID: Final = "the user id is empty, zero, no text, or not in the terminal's user table"
+
+
+def _reason(rows: Rows, raw: bytes) -> str:
+    """Why a row names nobody."""
+    if rows.width == 8:
+        return f"uid {int.from_bytes(raw[:2], 'little')} is not in the terminal's user table"
+    return "the user id is empty, zero or no text"
 
 
 def _punch_fields(rows: Rows, user_ids: Mapping[int, str]) -> Iterator[_Fields]:

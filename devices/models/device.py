@@ -68,6 +68,7 @@ class Device(models.Model):
     log_width = models.PositiveSmallIntegerField(default=0, editable=False)
     log_bytes = models.PositiveIntegerField(default=0, editable=False)
     log_digest = models.BinaryField(max_length=32, default=b"", editable=False)
+    log_tail = models.BinaryField(default=b"", editable=False, help_text="Its last rows, to find them again.")
     log_read_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from devices.domain import sync
 from devices.domain.lease import LeaseLostError
@@ -55,14 +55,15 @@ def _visit_all(devices: dict[int, str]) -> Iterator[dict[str, Any]]:
 def _visit(device_id: int) -> dict[str, Any]:
     try:
         run = sync.sync_device(device_id, trigger=SyncRun.Trigger.COMMAND)
-    except (LeaseLostError, DatabaseError) as error:
-        return {"outcome": SyncRun.Outcome.FAILED.value, "error": str(error).strip()}
+    except (LeaseLostError, Error) as error:
+        return {"outcome": SyncRun.Outcome.FAILED.value, "error_code": "", "error": str(error).strip()}
     finally:
         connection.close()
     if run is None:
-        return {"outcome": "busy", "error": ""}
+        return {"outcome": "busy", "error_code": "", "error": ""}
     counts = {name: getattr(run, name) for name in ("announced", "known", "new", "duplicate", "quarantined")}
-    return {"outcome": str(run.outcome), "error": run.error, **counts, "seconds": round(run.seconds, 3)}
+    told = {"outcome": str(run.outcome), "error_code": run.error_code, "error": run.error}
+    return {**told, **counts, "seconds": round(run.seconds, 3)}
 
 
 def _sentence(report: dict[str, Any]) -> str:
@@ -70,7 +71,8 @@ def _sentence(report: dict[str, Any]) -> str:
         case "busy":
             what = "busy: another worker is talking to it"
         case SyncRun.Outcome.FAILED:
-            what = f"failed: {report['error']}"
+            code = f" ({report['error_code']})" if report["error_code"] else ""
+            what = f"failed{code}: {report['error']}"
         case SyncRun.Outcome.UNCHANGED:
             what = f"unchanged, not downloaded ({report['seconds']} s)"
         case _:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
 
 import pytest
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models.functions import Now
 
 from devices.domain import lease
@@ -15,6 +18,19 @@ from devices.domain.lease import BusyError, Lease, LeaseLostError, confirm, hold
 from devices.models import Device
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def eventually(question: Callable[[], bool]) -> bool:
+    end = time.monotonic() + 20
+    while not (answer := question()) and time.monotonic() < end:
+        time.sleep(0.005)
+    return answer
+
+
+def renewed(gate: Device) -> bool:
+    """Whether somebody renews the lease after it was made to expire."""
+    Device.objects.update(lease_expires_at=Now() - timedelta(seconds=1))
+    return eventually(lambda: Device.objects.filter(id=gate.id, lease_expires_at__gt=Now()).exists())
 
 
 @pytest.fixture
@@ -77,20 +93,49 @@ def test_giving_back_a_lost_lease_does_not_free_the_new_holders(gate: Device) ->
 def test_held_leases_are_renewed(gate: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "_RENEW_SECONDS", 0.01)
     with hold(gate.id) as held:
-        Device.objects.update(lease_expires_at=Now() - timedelta(seconds=1))
-        for _ in range(1_000):
-            if Device.objects.filter(id=gate.id, lease_expires_at__gt=Now()).exists():
-                break
-        else:
-            pytest.fail("the lease was not renewed")
+        assert renewed(gate)
         confirm(held, failures=0)
+
+
+def test_a_database_that_is_away_for_a_moment_does_not_end_the_renewing(
+    gate: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """InterfaceError is not a DatabaseError: it once ended the renewing of all leases of the process."""
+    monkeypatch.setattr(lease, "_RENEW_SECONDS", 0.01)
+    answers = iter([InterfaceError("connection already closed"), OperationalError("server closed the connection")])
+    truly = lease._renew
+
+    def renew(held: list[Lease]) -> None:
+        for failure in answers:
+            raise failure
+        truly(held)
+
+    monkeypatch.setattr(lease, "_renew", renew)
+    with hold(gate.id):
+        assert renewed(gate)
+
+
+def test_whatever_ends_the_renewing_the_next_lease_begins_it_anew(
+    gate: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "_RENEW_SECONDS", 0.01)
+    keeper = lease._Keeper()
+    monkeypatch.setattr(lease, "_keeper", keeper)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    with monkeypatch.context() as broken:
+        broken.setattr(lease, "_renew", lambda _: 1 / 0)
+        with hold(gate.id):
+            assert eventually(lambda: not keeper._running)
+
+    with hold(gate.id):
+        assert renewed(gate)
 
 
 def test_a_lost_lease_is_not_renewed(gate: Device) -> None:
     past = Device.objects.annotate(past=Now() - timedelta(hours=1)).get().past
     Device.objects.update(lease_token=5, lease_expires_at=past)
 
-    lease._renew([Lease(gate.id, 4)])
+    lease._renew([Lease(gate.id, 4, past)])
 
     gate.refresh_from_db()
     assert gate.lease_expires_at == past

@@ -19,6 +19,7 @@ from devices.models import Device, SyncRun
 from devices.simulator import (
     Close,
     CountOff,
+    Counts,
     Fault,
     Faults,
     Garbage,
@@ -27,6 +28,7 @@ from devices.simulator import (
     Silent,
     SimPunch,
     SimulatedTerminal,
+    SimUser,
     TerminalSpec,
     bad_punch_row,
 )
@@ -104,8 +106,39 @@ def test_a_full_log_that_drops_its_oldest_rows_is_read_at_every_visit(add_device
         visit(device)
         unit.fill(SimPunch("7", datetime(2026, 3, 3) + timedelta(minutes=n)) for n in range(30))
 
-        assert counts(visit(device)) == (100, 0, 30, 70, 0)
+        assert counts(visit(device)) == (100, 70, 30, 0, 0)
         assert stored() == ledger(unit)
+
+
+def test_a_log_that_wraps_costs_no_ids(add_device: Callable[..., Device]) -> None:
+    with SimulatedTerminal(TerminalSpec(serial="RING1", punch_capacity=100)) as unit:
+        device = add_device(unit)
+        unit.fill(SimPunch("7", datetime(2026, 3, 2) + timedelta(minutes=n)) for n in range(100))
+        visit(device)
+        for n in range(5):
+            unit.fill([SimPunch("7", datetime(2026, 3, 3) + timedelta(minutes=n))])
+            visit(device)
+
+    ids = list(Transaction.objects.values_list("id", flat=True))
+    assert ids == list(range(ids[0], ids[0] + 105))
+
+
+def test_a_recycled_uid_gives_nobody_the_punches_of_its_former_owner(add_device: Callable[..., Device]) -> None:
+    """Rows of 8 bytes carry the uid alone: those read before are never translated again."""
+    old, new = SimUser(1, "101", "Old"), SimUser(1, "202", "New")
+    spec = TerminalSpec(serial="OLD8", user_width=28, punch_width=8, users=(old,), punch_capacity=60)
+    with SimulatedTerminal(spec) as unit:
+        device = add_device(unit)
+        unit.fill(SimPunch("101", datetime(2026, 3, 2) + timedelta(minutes=n)) for n in range(60))
+        visit(device)
+        unit.delete_user(1)
+        unit.add_user(new)
+        unit.fill([SimPunch("202", datetime(2026, 3, 3))])
+        Device.objects.update(log_read_at=timezone.now() - sync.FULL_READ_EVERY)
+
+        assert counts(visit(device)) == (60, 59, 1, 0, 0)
+        assert stored() == ledger(unit)
+        assert Transaction.objects.filter(emp_code="202").count() == 1
 
 
 @pytest.mark.parametrize(
@@ -182,7 +215,9 @@ def test_a_closed_port_is_one_sentence(db: None) -> None:
         port = server.getsockname()[1]
     device = Device.objects.create(key="gone", name="Gone", host="127.0.0.1", port=port)
 
-    assert visit(device).error == f"127.0.0.1:{port} can't be reached: Connection refused."
+    assert visit(device).error == (
+        f"127.0.0.1:{port} can't be reached (Connection refused): is that its address, and is it on?"
+    )
 
 
 def test_an_address_outside_the_networks_of_terminals_is_not_dialled(db: None) -> None:
@@ -251,12 +286,8 @@ def test_a_busy_device_is_left_to_whoever_has_it(device: Device, unit: Simulated
 
 
 def test_a_worker_that_lost_its_lease_moves_no_cursor(device: Device, unit: SimulatedTerminal) -> None:
-    class TakenOver(Fault):
-        def counts(self, counts: object) -> object:
-            self_connection = connection
-            Device.objects.update(lease_token=99)
-            self_connection.close()
-            return counts
+    class TakenOver(Meanwhile):
+        action = staticmethod(lambda: Device.objects.update(lease_token=99))
 
     unit.faults = Faults(TakenOver(command=protocol.CMD_GET_FREE_SIZES))
 
@@ -310,3 +341,88 @@ def test_one_dead_terminal_does_not_disturb_the_others(
         bad, good = add_device(dead, key="dead"), add_device(unit)
 
         assert [visit(bad).outcome, visit(good).outcome] == ["failed", "ok"]
+
+
+@pytest.mark.parametrize(("year", "drift"), [(2099, 2**31 - 1), (2000, None)])
+def test_a_clock_that_is_decades_off_is_told_as_far_as_the_column_goes(
+    device: Device, unit: SimulatedTerminal, year: int, drift: int | None
+) -> None:
+    unit.set_clock(datetime(year, 1, 1))
+
+    run = visit(device)
+
+    assert run.outcome == "ok"
+    assert run.drift == drift if drift else -(2**31) < run.drift < 0
+    assert stored() == ledger(unit)
+
+
+def test_a_server_clock_that_was_set_back_does_not_end_the_daily_read(device: Device, unit: SimulatedTerminal) -> None:
+    visit(device)
+    Device.objects.update(log_read_at=timezone.now() + timedelta(days=400))
+
+    assert counts(visit(device)) == (3_000, 3_000, 0, 0, 0)
+
+
+def test_a_blocked_terminal_is_not_read(device: Device, unit: SimulatedTerminal) -> None:
+    visit(device)
+    Terminal.objects.update(admission=Terminal.Admission.BLOCKED)
+    unit.punch("1001", at=datetime(2026, 3, 3))
+    asked = len(unit.commands())
+
+    run = visit(device)
+
+    assert (run.error_code, len(unit.commands())) == ("blocked", asked)
+    assert Transaction.objects.count() == 3_000
+
+
+def test_a_blocked_terminal_stores_nothing_at_its_first_contact_either(device: Device, unit: SimulatedTerminal) -> None:
+    Terminal.objects.create(sn="CKJF201260077", alias="Known", admission=Terminal.Admission.BLOCKED)
+
+    assert visit(device).error_code == "blocked"
+    assert Transaction.objects.count() == 0
+
+
+class Meanwhile(Fault):
+    """Somebody does something while the terminal counts its rows."""
+
+    action: Callable[[], object]
+
+    def counts(self, counts: Counts) -> Counts:
+        type(self).action()
+        connection.close()
+        return counts
+
+
+def test_a_device_whose_address_is_corrected_in_its_first_visit_is_not_bound_to_the_wrong_unit(
+    device: Device, unit: SimulatedTerminal
+) -> None:
+    class Corrected(Meanwhile):
+        action = staticmethod(lambda: Device.objects.update(port=1))
+
+    unit.faults = Faults(Corrected(command=protocol.CMD_GET_FREE_SIZES))
+
+    with pytest.raises(lease.LeaseLostError):
+        sync_device(device.id, trigger=SyncRun.Trigger.COMMAND)
+
+    device.refresh_from_db()
+    assert (device.terminal, Transaction.objects.count(), Terminal.objects.count()) == (None, 0, 0)
+
+
+def test_what_the_database_refuses_is_a_failed_run_in_words_and_is_tried_again(
+    device: Device, unit: SimulatedTerminal
+) -> None:
+    visit(device)
+    unit.punch("1001", at=datetime(2026, 3, 3))
+
+    class Deleted(Meanwhile):
+        action = staticmethod(lambda: Terminal.objects.all().delete())
+
+    unit.faults = Faults(Deleted(command=protocol.CMD_GET_FREE_SIZES))
+
+    run = visit(device)
+
+    assert (run.outcome, run.error_code) == ("failed", "storage")
+    assert run.error.startswith("Nothing was lost, but storing failed: insert or update on table")
+    unit.faults = Faults()
+    assert visit(device).outcome == "unchanged"
+    assert stored() == ledger(unit)

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -145,7 +146,9 @@ def test_a_closed_port_says_so() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
 
-    with pytest.raises(UnreachableError, match=f"127.0.0.1:{port} can't be reached: Connection refused"):
+    with pytest.raises(
+        UnreachableError, match=rf"127.0.0.1:{port} can't be reached \(Connection refused\): is that its address"
+    ):
         read(Address("127.0.0.1", port))
 
 
@@ -237,11 +240,102 @@ def test_a_terminal_that_floods_is_cut_off(terminal: SimulatedTerminal, monkeypa
         read(address(terminal))
 
 
-def test_a_serial_number_is_required(terminal: SimulatedTerminal) -> None:
-    terminal.options["~SerialNumber"] = ""
+@pytest.mark.parametrize(
+    ("serial", "words"),
+    [
+        ("", "tells no serial number"),
+        ("A\nERROR forged", "which is none"),
+        ("X" * 51, "which is none"),
+        ("é", "is none"),
+    ],
+)
+def test_a_serial_number_that_can_be_a_key_is_required(terminal: SimulatedTerminal, serial: str, words: str) -> None:
+    terminal.options["~SerialNumber"] = serial
 
-    with pytest.raises(ProtocolError, match="tells no serial number"), open_session(address(terminal)) as session:
+    with pytest.raises(ProtocolError, match=words) as caught, open_session(address(terminal)) as session:
         session.identity()
+
+    assert str(caught.value).isprintable()
+
+
+class Answers(Fault):
+    """Every answer carries ``data`` instead, under ``code``."""
+
+    data = b""
+    code = protocol.CMD_ACK_OK
+
+    def packets(self, packets: list[protocol.Packet]) -> list[protocol.Packet]:
+        return [packets[0]._replace(command=self.code, data=self.data)]
+
+
+def test_a_model_name_in_another_code_page_does_not_keep_the_unit_from_being_read(terminal: SimulatedTerminal) -> None:
+    class NameInGbk(Answers):
+        data = "~DeviceName=考勤机".encode("gbk") + b"\0"
+
+    terminal.faults = Faults(NameInGbk(command=protocol.CMD_OPTIONS_RRQ, nth=2))
+
+    with open_session(replace(address(terminal), encoding="GBK")) as session:
+        assert session.identity().model == "考勤机"
+
+
+@pytest.mark.parametrize(("code", "data"), [(protocol.CMD_ACK_ERROR, b""), (protocol.CMD_ACK_OK, b"\1\2")])
+def test_a_unit_that_tells_no_time_is_read_all_the_same(terminal: SimulatedTerminal, code: int, data: bytes) -> None:
+    class NoTime(Answers):
+        pass
+
+    NoTime.code, NoTime.data = code, data
+    terminal.faults = Faults(NoTime(command=protocol.CMD_GET_TIME))
+
+    with open_session(address(terminal)) as session:
+        assert session.clock() is None
+        assert len(read_log(session)) == 5_000
+
+
+@pytest.mark.parametrize("comm_key", [1, 999_999, 131_071, 2**32 - 1])
+def test_any_comm_key_opens_its_terminal_in_any_session(comm_key: int) -> None:
+    with SimulatedTerminal(spec(punches=1, comm_key=comm_key)) as terminal:
+        for _ in range(6):
+            with open_session(address(terminal, comm_key=comm_key)) as session:
+                assert session.identity().serial == "CKJF201260077"
+
+
+def test_nothing_more_is_sent_after_an_error_not_even_a_farewell(terminal: SimulatedTerminal) -> None:
+    terminal.faults = Faults(Garbage(command=SIZES))
+
+    with pytest.raises(ProtocolError):
+        read(address(terminal))
+
+    assert terminal.commands()[-1] == SIZES
+
+
+def test_a_read_that_waits_longer_than_the_session_may_take_ends_with_it(terminal: SimulatedTerminal) -> None:
+    terminal.faults = Faults(Silent(command=SIZES))
+    start = time.monotonic()
+
+    with pytest.raises(TimedOutError, match=r"took longer than 0\.5 s in all"):
+        read(Address(terminal.host, terminal.port, timeout=30, session_seconds=0.5))
+
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("udp", [False, True], ids=["tcp", "udp"])
+def test_packets_that_nobody_asked_for_are_dropped_up_to_a_limit(terminal: SimulatedTerminal, udp: bool) -> None:
+    class Flood(Fault):
+        def packets(self, packets: list[protocol.Packet]) -> list[protocol.Packet]:
+            stray = packets[0]._replace(command=protocol.CMD_REG_EVENT)
+            return [stray] * self.strays + packets
+
+        strays = 0
+
+    for Flood.strays in (guarded.MAX_STRAYS - 1, 0):
+        terminal.faults = Faults(Flood(command=SIZES))
+        with open_session(address(terminal, udp=udp)) as session:
+            assert session.sizes().users == 40
+
+    Flood.strays = guarded.MAX_STRAYS + 1
+    terminal.faults = Faults(Flood(command=SIZES))
+    with pytest.raises(ProtocolError, match="sent 1000 packets that nobody asked for"):
+        read(address(terminal, udp=udp))
 
 
 def test_a_stopping_process_breaks_its_sessions_at_once(

@@ -62,7 +62,7 @@ def test_an_unknown_uid_is_never_taken_for_a_person() -> None:
     log = decode_punches(Rows(8, PUNCH_8), user_ids={42: "3"})
 
     assert log.punches == []
-    assert log.rejects == [Reject(PUNCH_8, "the user id is empty, zero, no text, or not in the terminal's user table")]
+    assert log.rejects == [Reject(PUNCH_8, "uid 3 is not in the terminal's user table")]
 
 
 @pytest.mark.parametrize("user_id", [b"", b"0", b"\xff\xfe", b"\0" + b"7", b"  ", b"4\x072"])
