@@ -172,6 +172,13 @@ def test_upload_time_never_falls_with_the_id_even_if_the_servers_clock_is_set_ba
     assert list(Transaction.objects.values_list("upload_time", flat=True)) == [future, future]
 
 
+def test_the_rows_of_a_batch_get_their_ids_in_the_order_of_their_times(terminal: Terminal) -> None:
+    record_punches(terminal, day_of_punches(300)[::-1], source=Source.PULL)
+
+    times = list(Transaction.objects.order_by("id").values_list("punch_time", flat=True))
+    assert times == sorted(times)
+
+
 def test_a_tombstone_keeps_the_row_from_coming_back_and_leaves_the_counters(terminal: Terminal) -> None:
     record_punches(terminal, day_of_punches(3), source=Source.PULL)
     Transaction.objects.filter(emp_code="101").update(deleted_at=datetime(2026, 3, 3, tzinfo=UTC))
