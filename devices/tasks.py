@@ -7,7 +7,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
-from devices.domain import schedule, sync
+from devices.domain import history, schedule, sync
 from devices.driver.guarded import stop_all
 from devices.models import SyncRun
 
@@ -23,6 +23,12 @@ def claim_due() -> None:
 def sync_device(*, device_id: int) -> None:
     """One visit to one device."""
     sync.sync_device(device_id, trigger=SyncRun.Trigger.SCHEDULE)
+
+
+@shared_task(name="devices.purge_runs")
+def purge_runs() -> None:
+    """Forget old visits."""
+    history.purge_runs()
 
 
 @worker_shutting_down.connect

@@ -27,6 +27,7 @@ ZKBIO_TIME_ZONE = env.text("ZKBIO_TIME_ZONE", "UTC")
 POLL_SECONDS = env.number("POLL_SECONDS", 60, low=1, high=86_400)
 DEVICE_SESSION_SECONDS = env.number("DEVICE_SESSION_SECONDS", 180, low=10, high=3600)
 TICK_SECONDS = env.number("TICK_SECONDS", 5, low=1, high=60)
+RUN_HISTORY_DAYS = env.number("RUN_HISTORY_DAYS", 30, low=1, high=3_650)
 OFFLINE_ALARM_MINUTES = env.number("OFFLINE_ALARM_MINUTES", 60, low=1, high=100_000)
 MAX_PAGE_SIZE = env.number("MAX_PAGE_SIZE", 50_000, low=100, high=10_000_000)
 # Answers unknown paths with 200 and a page that says "Page not found", as the vendor's servers do.
@@ -81,13 +82,14 @@ TEMPLATES = [
     },
 ]
 
+DATABASE_LOCK_SECONDS = env.number("DATABASE_LOCK_SECONDS", 30, low=1, high=600)
 DATABASES = {"default": dj_database_url.parse(env.text("DATABASE_URL"))}
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     {
         "connect_timeout": 5,
         "application_name": "zkbio",
         # A lock that can't be had, or a transaction that nobody ends, is an error in words and not a hung worker.
-        "options": "-c lock_timeout=30s -c idle_in_transaction_session_timeout=120s"
+        "options": f"-c lock_timeout={DATABASE_LOCK_SECONDS}s -c idle_in_transaction_session_timeout=120s"
         # Prepared pages are planned once (zkbio.api.streams); compiling a plan takes longer than such a plan runs.
         " -c plan_cache_mode=force_generic_plan -c jit=off",
     }
@@ -115,6 +117,7 @@ USE_I18N = True
 USE_TZ = True
 
 STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = env.text("STATIC_ROOT", str(BASE_DIR / "var" / "static"))
 MEDIA_ROOT = env.text("MEDIA_ROOT", str(BASE_DIR / "var" / "media"))
 STORAGES = {
@@ -179,6 +182,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": TICK_SECONDS,
         "options": {"expires": TICK_SECONDS * 2},
     },
+    "purge-runs": {"task": "devices.purge_runs", "schedule": 3600, "options": {"expires": 3600}},
 }
 
 LOGGING = {
