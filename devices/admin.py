@@ -20,6 +20,7 @@ from devices.models import Device, SyncRun
 from zkbio.admin import BoundedPaginator, ReadOnlyAdmin, SecretField, TypedColumnsAdmin, second, tell_secret
 
 RUNS_SHOWN: Final = 10
+KEY_HELP: Final = "Its name in URLs: letters, digits, - and _. “Back door” is kept as back_door."
 _DIALLED_BY: Final = {"host", "port", "transport", "timeout", "new_comm_key", "clear_comm_key"}
 
 
@@ -28,7 +29,7 @@ class DeviceForm(forms.ModelForm[Device]):
 
     # Not stripped: an address with a blank in it was not written by who knows the address.
     host = forms.CharField(label="IP address", strip=False, max_length=100)
-    key = forms.CharField(label="Id", max_length=50, help_text="Its name in URLs: letters, digits, - and _.")
+    key = forms.CharField(label="Id", max_length=50, help_text=KEY_HELP)
     new_comm_key = SecretField(label="Comm key", max_length=20, help_text="The communication password of the unit.")
     clear_comm_key = forms.BooleanField(label="Remove the comm key", required=False)
 
@@ -63,7 +64,7 @@ class DeviceForm(forms.ModelForm[Device]):
 class DeviceAdmin(TypedColumnsAdmin[Device]):
     form = DeviceForm
     also_saved = ("comm_key_sealed", "updated_at")
-    list_display = ("name", "address", "terminal", "state", "last_run", "next_poll", "enabled")
+    list_display = ("name", "address", "enabled", "state", "last_run", "next_poll", "terminal")
     list_select_related = ("terminal",)
     list_filter = ("enabled", "transport")
     list_per_page = 100
@@ -71,16 +72,20 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
     actions = ("sync_now", "enable_polling", "disable_polling")
     status = ("state", "terminal", "last_success", "next_poll", "failures", "lease", "recent_runs")
     readonly_fields = status
-    fieldsets = (
-        (None, {"fields": ("name", "key", ("host", "port", "transport"), ("new_comm_key", "clear_comm_key"))}),
-        ("Polling", {"fields": ("enabled", "interval", "timeout")}),
-        ("Unit", {"fields": ("encoding", "time_zone")}),
-        ("Status", {"fields": status}),
-    )
+
+    def get_fieldsets(self, request: HttpRequest, obj: Device | None = None) -> Any:
+        """What is being added has no key to remove and no history to show."""
+        key = ("new_comm_key", "clear_comm_key") if obj else "new_comm_key"
+        entered = (
+            (None, {"fields": ("name", "key", ("host", "port", "transport"), key)}),
+            ("Polling", {"fields": ("enabled", "interval", "timeout")}),
+            ("Unit", {"fields": ("encoding", "time_zone")}),
+        )
+        return (*entered, ("Status", {"fields": self.status})) if obj else entered
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Device]:
         last = SyncRun.objects.filter(device=OuterRef("pk")).order_by("-id")
-        told = JSONObject(outcome="outcome", error="error")
+        told = JSONObject(outcome="outcome", code="error_code", error="error")
         return Device.objects.select_related("terminal").annotate(last_run=Subquery(last.values(told=told)[:1]))
 
     def save_model(self, request: HttpRequest, obj: Device, form: forms.ModelForm[Device], change: bool) -> None:
@@ -128,20 +133,20 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
         return "Waiting for its first reading" if _last_run(device) is None else "Read"
 
     @admin.display(description="last run")
-    def last_run(self, device: Device) -> str:
+    def last_run(self, device: Device) -> SafeString | str:
         run = _last_run(device)
-        return "-" if run is None else run["error"] or SyncRun.Outcome(run["outcome"]).label
+        if run is None:
+            return "-"
+        return _sentence(_failure(run["code"], run["error"]) or SyncRun.Outcome(run["outcome"]).label)
 
     @admin.display(description="last success")
     def last_success(self, device: Device) -> str:
         good = device.runs.exclude(outcome=SyncRun.Outcome.FAILED)
-        return second(good.aggregate(last=Max("finished_at"))["last"]) if device.pk else "-"
+        return second(good.aggregate(last=Max("finished_at"))["last"])
 
     @admin.display(description="next poll", ordering="next_poll_at")
-    def next_poll(self, device: Device) -> str:
-        if not device.pk:
-            return "As soon as it is saved"
-        return second(device.next_poll_at) if device.enabled else "Not polled"
+    def next_poll(self, device: Device) -> SafeString | str:
+        return _unbroken(second(device.next_poll_at)) if device.enabled else "Not polled"
 
     @admin.display(description="lease")
     def lease(self, device: Device) -> str:
@@ -149,33 +154,26 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
 
     @admin.display(description=f"last {RUNS_SHOWN} runs")
     def recent_runs(self, device: Device) -> SafeString | str:
-        if not device.pk:
-            return "-"
         rows = [
-            (second(run.started_at), run.get_trigger_display(), run.get_outcome_display(), run.new, run.error)
+            (
+                second(run.started_at),
+                run.get_trigger_display(),
+                run.get_outcome_display(),
+                run.new,
+                _failure(run.error_code, run.error),
+            )
             for run in device.runs.all()[:RUNS_SHOWN]
         ]
         body = format_html_join("", "<tr><td>{}<td>{}<td>{}<td>{}<td>{}</tr>", rows)
         everything = f"{reverse('admin:devices_syncrun_changelist')}?device__id__exact={device.pk}"
         head = "<tr><th>Started<th>By<th>Outcome<th>New<th>Error</tr>"
-        return format_html(f'<table>{head}{{}}</table><a href="{{}}">All runs</a>', body, everything)
+        return format_html(f'<table class="runs">{head}{{}}</table><a href="{{}}">All runs</a>', body, everything)
 
 
 @admin.register(SyncRun)
 class SyncRunAdmin(ReadOnlyAdmin[SyncRun]):
-    list_display = (
-        "started",
-        "device",
-        "trigger",
-        "outcome",
-        "announced",
-        "known",
-        "new",
-        "duplicate",
-        "quarantined",
-        "took",
-        "error",
-    )
+    list_display = ("started", "device", "outcome", "failure", "punches", "took", "trigger")
+    fields = ("started", "finished", "device", "trigger", "outcome", "failure", "punches", "users", "drift", "took")
     list_select_related = ("device",)
     list_filter = ("outcome", "trigger")
     list_per_page = 100
@@ -186,12 +184,46 @@ class SyncRunAdmin(ReadOnlyAdmin[SyncRun]):
     search_fields = ("device__key__exact", "device__name", "device__host__exact")
 
     @admin.display(description="started", ordering="id")
-    def started(self, run: SyncRun) -> str:
-        return second(run.started_at)
+    def started(self, run: SyncRun) -> SafeString:
+        return _unbroken(second(run.started_at))
+
+    @admin.display(description="finished")
+    def finished(self, run: SyncRun) -> str:
+        return second(run.finished_at)
+
+    @admin.display(description="error")
+    def failure(self, run: SyncRun) -> SafeString | str:
+        return _sentence(_failure(run.error_code, run.error)) if run.error else "-"
+
+    @admin.display(description="punches")
+    def punches(self, run: SyncRun) -> str:
+        """Nothing to count where nothing was downloaded; what rarely happens is said only when it did."""
+        if run.outcome != SyncRun.Outcome.OK:
+            return "-"
+        rare = {"duplicate": run.duplicate, "quarantined": run.quarantined}
+        told = [
+            f"{run.new} new",
+            f"{run.known} known",
+            *(f"{number} {word}" for word, number in rare.items() if number),
+        ]
+        return f"{', '.join(told)}, of {run.announced}"
 
     @admin.display(description="seconds")
     def took(self, run: SyncRun) -> str:
         return f"{run.seconds:.1f}"
+
+
+def _failure(code: str, error: str) -> str:
+    """The sentence after its code, under which docs/devices.md says what to do."""
+    return f"{code}: {error}" if code else error
+
+
+def _sentence(text: str) -> SafeString:
+    return format_html('<span class="sentence">{}</span>', text)
+
+
+def _unbroken(text: str) -> SafeString:
+    return format_html('<span class="nowrap">{}</span>', text)
 
 
 def _is_leased(device: Device) -> bool:

@@ -14,11 +14,20 @@ from django.utils.functional import cached_property
 
 from iclock.models import QuarantinedRecord, Terminal, Transaction, TransactionBlock
 from iclock.models.terminal import State
+from iclock.punch import PUNCH_STATES, VERIFY_TYPES, Source
 from zkbio.admin import COUNTED_ROWS, BoundedPaginator, ReadOnlyAdmin, TypedColumnsAdmin, second
 
 SHOWN_BYTES: Final = 256
 _PER_PAGE: Final = 100
 _LAST_PAGE: Final = 1000
+
+FILTERED_TERMINALS: Final = 50
+SOURCES: Final[Mapping[Source, str]] = {
+    Source.IMPORT: "Import",
+    Source.PULL: "Terminal",
+    Source.PUSH: "Terminal, by PUSH",
+    Source.MANUAL: "By hand",
+}
 
 # The ranges of the list's filter, from the first wall-clock day to the day after the last.
 RANGES: Final[Mapping[str, Callable[[dt.date], tuple[dt.date, dt.date]]]] = {
@@ -52,13 +61,16 @@ class TerminalAdmin(TypedColumnsAdmin[Terminal]):
     autocomplete_fields = ("area",)
     presence = ("state", "since", "last_heard", "last_push")
     counts = ("user_count", "fp_count", "face_count", "palm_count", "transaction_count", "created_at")
-    readonly_fields = (*presence, *counts)
-    fieldsets = (
+    unit = ("ip_address", "terminal_name", "platform", "fw_ver", "push_ver")
+    readonly_fields = (*presence, *unit, *counts)
+    entered = (
         (None, {"fields": ("sn", "alias", "area", "time_zone", "admission", "is_attendance")}),
-        ("Presence", {"fields": presence}),
-        ("Unit", {"fields": ("ip_address", "terminal_name", "platform", ("fw_ver", "push_ver"))}),
-        ("Content, as it last said", {"fields": counts}),
         ("PUSH", {"classes": ("collapse",), "fields": ("heartbeat", "transfer_time", "transfer_interval")}),
+    )
+    reported = (
+        ("Presence", {"fields": presence}),
+        ("Unit, as it last said", {"fields": unit}),
+        ("Content, as it last said", {"fields": counts}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Terminal]:
@@ -67,6 +79,9 @@ class TerminalAdmin(TypedColumnsAdmin[Terminal]):
     def get_readonly_fields(self, request: HttpRequest, obj: Terminal | None = None) -> Any:
         """The serial number is what punches are joined by."""
         return (*self.readonly_fields, "sn") if obj else self.readonly_fields
+
+    def get_fieldsets(self, request: HttpRequest, obj: Terminal | None = None) -> Any:
+        return (*self.entered, *self.reported) if obj else self.entered
 
     @admin.display(description="state", ordering="state")
     def state(self, terminal: Any) -> str:
@@ -98,8 +113,21 @@ class PunchedFilter(admin.SimpleListFilter):
         days = RANGES.get(self.value() or "")
         if days is None:
             return queryset
-        first, end = (dt.datetime.combine(day, dt.time()) for day in days(timezone.localdate()))
-        return queryset.filter(punch_time__gte=first, punch_time__lt=end)
+        return _punched_between(queryset, *days(timezone.localdate()))
+
+
+class TerminalFilter(admin.SimpleListFilter):
+    """By name where they are few; in a large house the search by serial number is quicker to use."""
+
+    title = "terminal"
+    parameter_name = "terminal"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        named = list(Terminal.objects.order_by("alias", "sn").values_list("sn", "alias")[: FILTERED_TERMINALS + 1])
+        return named if len(named) <= FILTERED_TERMINALS else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(terminal_sn=self.value()) if self.value() else queryset
 
 
 class PunchPaginator(BoundedPaginator):
@@ -131,13 +159,13 @@ class TransactionAdmin(ReadOnlyAdmin[Transaction]):
         "punched",
         "terminal_sn",
         "terminal_alias",
-        "punch_state",
-        "verify_type",
-        "source",
+        "state",
+        "verified",
+        "brought_by",
         "uploaded",
     )
     list_select_related = ("emp",)
-    list_filter = (PunchedFilter,)
+    list_filter = (PunchedFilter, TerminalFilter)
     list_per_page = _PER_PAGE
     list_max_show_all = 0
     show_full_result_count = False
@@ -146,16 +174,24 @@ class TransactionAdmin(ReadOnlyAdmin[Transaction]):
     ordering = ("-id",)
     sortable_by = ("id", "emp_code", "punched", "terminal_sn", "uploaded")
     search_fields = ("emp_code__exact", "terminal_sn__exact")
-    search_help_text = "An employee code or a terminal's serial number, in full."
+    search_help_text = "An employee code or a terminal's serial number, in full, or a day such as 2026-03-31."
     fieldsets = (
-        (None, {"fields": ("id", "emp_code", "person", "punched", "punch_state", "verify_type", "work_code")}),
-        ("Terminal", {"fields": ("terminal_sn", "terminal_alias", "area_alias", "source")}),
-        ("Time", {"fields": ("punched_at", "utc_offset", "clock_note", "upload_time", "deleted_at")}),
+        (None, {"fields": ("id", "emp_code", "person", "punched", "state", "verified", "work_code")}),
+        ("Terminal", {"fields": ("terminal_sn", "terminal_alias", "area_alias", "brought_by")}),
+        ("Time", {"fields": ("instant", "utc_offset", "clock_note", "uploaded")}),
         ("Details", {"fields": ("is_attendance", "is_mask", "temperature")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Transaction]:
         return Transaction.objects.live()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Transaction], search_term: str
+    ) -> tuple[QuerySet[Transaction], bool]:
+        day = _day(search_term.strip())
+        if day is None:
+            return super().get_search_results(request, queryset, search_term)
+        return _punched_between(queryset, day, day + dt.timedelta(days=1)), False
 
     @admin.display(description="employee")
     def person(self, punch: Transaction) -> str:
@@ -165,6 +201,22 @@ class TransactionAdmin(ReadOnlyAdmin[Transaction]):
     def punched(self, punch: Transaction) -> str:
         return second(punch.punch_time)
 
+    @admin.display(description="state")
+    def state(self, punch: Transaction) -> str:
+        return PUNCH_STATES.get(punch.punch_state, str(punch.punch_state))
+
+    @admin.display(description="verified by")
+    def verified(self, punch: Transaction) -> str:
+        return VERIFY_TYPES.get(punch.verify_type, str(punch.verify_type))
+
+    @admin.display(description="source")
+    def brought_by(self, punch: Transaction) -> str:
+        return SOURCES[Source(punch.source)]
+
+    @admin.display(description="instant")
+    def instant(self, punch: Transaction) -> str:
+        return second(punch.punched_at)
+
     @admin.display(description="arrived", ordering="upload_time")
     def uploaded(self, punch: Transaction) -> str:
         return second(punch.upload_time)
@@ -172,7 +224,7 @@ class TransactionAdmin(ReadOnlyAdmin[Transaction]):
 
 @admin.register(QuarantinedRecord)
 class QuarantinedRecordAdmin(ReadOnlyAdmin[QuarantinedRecord]):
-    list_display = ("id", "terminal_sn", "reason", "source", "times", "first_seen_at", "last_seen_at")
+    list_display = ("id", "terminal_sn", "reason", "source", "times", "first_seen", "last_seen")
     list_display_links = ("id", "terminal_sn")
     list_filter = ("source",)
     list_per_page = _PER_PAGE
@@ -186,14 +238,22 @@ class QuarantinedRecordAdmin(ReadOnlyAdmin[QuarantinedRecord]):
         "reason",
         "source",
         "times",
-        "first_seen_at",
-        "last_seen_at",
+        "first_seen",
+        "last_seen",
         "bytes_in_hex",
         "digest_in_hex",
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[QuarantinedRecord]:
         return super().get_queryset(request).defer("raw", "digest")
+
+    @admin.display(description="first seen", ordering="first_seen_at")
+    def first_seen(self, record: QuarantinedRecord) -> str:
+        return second(record.first_seen_at)
+
+    @admin.display(description="last seen", ordering="last_seen_at")
+    def last_seen(self, record: QuarantinedRecord) -> str:
+        return second(record.last_seen_at)
 
     @admin.display(description="bytes")
     def bytes_in_hex(self, record: QuarantinedRecord) -> str:
@@ -204,6 +264,19 @@ class QuarantinedRecordAdmin(ReadOnlyAdmin[QuarantinedRecord]):
     @admin.display(description="sha256")
     def digest_in_hex(self, record: QuarantinedRecord) -> str:
         return bytes(record.digest).hex()
+
+
+def _day(text: str) -> dt.date | None:
+    try:
+        return dt.date.fromisoformat(text) if text.count("-") == 2 else None
+    except ValueError:
+        return None
+
+
+def _punched_between(punches: QuerySet[Any], first: dt.date, end: dt.date) -> QuerySet[Any]:
+    """By the wall clock, from the first day to the one before the end."""
+    since, until = (dt.datetime.combine(day, dt.time()) for day in (first, end))
+    return punches.filter(punch_time__gte=since, punch_time__lt=until)
 
 
 def _presence(terminal: Terminal, field: str) -> str:

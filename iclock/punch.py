@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Source(IntEnum):
@@ -14,6 +15,28 @@ class Source(IntEnum):
     PULL = 1
     PUSH = 2
     MANUAL = 3
+
+
+# Exact English words whatever the caller's language; clients compare them.
+PUNCH_STATES: Final[Mapping[int, str]] = {
+    0: "Check In",
+    1: "Check Out",
+    2: "Break Out",
+    3: "Break In",
+    4: "Overtime In",
+    5: "Overtime Out",
+    255: "Unknown",
+}
+VERIFY_TYPES: Final[Mapping[int, str]] = {
+    0: "Password",
+    1: "Fingerprint",
+    3: "Password",
+    4: "Card",
+    15: "Face",
+    25: "Palm",
+    101: "GPS",
+    200: "Other",
+}
 
 
 class Punch(NamedTuple):

@@ -1,15 +1,25 @@
 """Every URL of the platform."""
 
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponseRedirect
+from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+
+def favicon(_request: HttpRequest) -> HttpResponseRedirect:
+    """Browsers ask for it beside whatever they show, the API's JSON too."""
+    return HttpResponseRedirect(static("zkbio/favicon.svg"))
+
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("favicon.ico", favicon),
     path("admin/", admin.site.urls),
     path("", include("zkbio.accounts.api.urls")),
     path("iclock/api/", include("iclock.api.urls")),
     path("api/", include("zkbio.api.urls")),
 ]
+handler400 = "zkbio.api.errors.bad_request"
 handler404 = "zkbio.api.errors.unknown_path"
 handler500 = "zkbio.api.errors.server_error"

@@ -21,8 +21,9 @@ _PROBE = "A1"
 class AlreadyRegisteredError(ValidationError):
     """There is a device at that address and port."""
 
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__({"host": f"{host} port {port} is registered already."})
+    def __init__(self, there: Device) -> None:
+        super().__init__({"host": f"{there.host} port {there.port} is registered already, with the id {there.key}."})
+        self.there = there
 
 
 def register_device(
@@ -130,6 +131,7 @@ def _insert(device: Device) -> None:
         with transaction.atomic():
             device.save(force_insert=True)
     except IntegrityError as error:
-        if Device.objects.filter(host=device.host, port=device.port).exists():
-            raise AlreadyRegisteredError(device.host, device.port) from error
+        there = Device.objects.filter(host=device.host, port=device.port).first()
+        if there is not None:
+            raise AlreadyRegisteredError(there) from error
         raise ValidationError({"key": f"The id {device.key!r} is taken."}) from error

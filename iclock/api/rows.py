@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from django.conf import settings
 
 from iclock.domain.pages import PageSQL, Selection, page_sql
-from iclock.punch import Source
+from iclock.punch import PUNCH_STATES, VERIFY_TYPES, Source
 from zkbio.api.streams import Statement
 
-# Exact English words whatever the caller's language; clients compare them.
-PUNCH_STATES: Final = {
-    0: "Check In",
-    1: "Check Out",
-    2: "Break Out",
-    3: "Break In",
-    4: "Overtime In",
-    5: "Overtime Out",
-    255: "Unknown",
-}
-VERIFY_TYPES: Final = {
-    0: "Password",
-    1: "Fingerprint",
-    3: "Password",
-    4: "Card",
-    15: "Face",
-    25: "Palm",
-    101: "GPS",
-    200: "Other",
-}
 
-
-def _words(column: str, words: dict[int, str]) -> str:
+def _words(column: str, words: Mapping[int, str]) -> str:
     cases = " ".join(f"WHEN {number} THEN '{word}'" for number, word in words.items())
     return f"CASE {column} {cases} ELSE {column}::text END"
 

@@ -68,6 +68,8 @@ class Transaction(models.Model):
     objects = TransactionQuerySet.as_manager()
 
     class Meta:
+        verbose_name = "punch"
+        verbose_name_plural = "punches"
         ordering = ["id"]
         constraints = [
             models.UniqueConstraint(

@@ -12,6 +12,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from devices.models import Device
+from iclock.models import Terminal
 
 pytestmark = pytest.mark.django_db
 
@@ -28,6 +29,28 @@ def test_an_address_is_enough():
     assert (device.key, device.name, device.host, device.port) == ("10-0-0-5", "10.0.0.5", "10.0.0.5", 4370)
     assert (device.transport, device.comm_key, device.enabled) == ("tcp", 0, True)
     assert said.startswith("Added 10.0.0.5 (10.0.0.5:4370) with the id 10-0-0-5. It is read within seconds")
+    assert said.endswith("now with: ./script/manage sync_devices --device 10-0-0-5\n")
+
+
+def test_an_address_with_another_port_is_named_by_both():
+    add("10.0.0.5", "--port", "4371")
+    device = Device.objects.get()
+    assert (device.key, device.name) == ("10-0-0-5-4371", "10.0.0.5:4371")
+
+
+def test_a_removed_device_leaves_its_terminal():
+    terminal = Terminal.objects.create(sn="SN1", alias="Door")
+    add("10.0.0.5", "--id", "door", "--name", "Door")
+    Device.objects.update(terminal=terminal)
+    out = io.StringIO()
+    call_command("remove_device", "door", stdout=out)
+    assert out.getvalue() == "Removed Door (10.0.0.5:4370). Its terminal and punches stay.\n"
+    assert (Device.objects.count(), Terminal.objects.count()) == (0, 1)
+
+
+def test_an_unknown_device_can_not_be_removed():
+    with pytest.raises(CommandError, match=r"^There is no device door\.$"):
+        call_command("remove_device", "door")
 
 
 def test_everything_can_be_said(monkeypatch):
@@ -78,10 +101,14 @@ def test_bad_input_is_one_clear_line(arguments, sentence):
 
 def test_an_address_that_is_there_is_an_error_unless_only_missing_ones_are_wanted():
     add("10.0.0.5", "--name", "First")
-    with pytest.raises(CommandError, match=r"^10\.0\.0\.5 port 4370 is registered already\.$"):
+    there = "10.0.0.5 port 4370 is registered already, with the id 10-0-0-5."
+    with pytest.raises(CommandError) as caught:
         add("10.0.0.5", "--name", "Second")
-    said = add("10.0.0.5", "--name", "Second", "--if-missing")
-    assert said == "10.0.0.5 port 4370 is registered already. Nothing was changed.\n"
+    assert str(caught.value) == (
+        f"{there} Change it at /admin/devices/device/{Device.objects.get().pk}/change/, "
+        "or take it out with: ./script/manage remove_device 10-0-0-5"
+    )
+    assert add("10.0.0.5", "--name", "Second", "--if-missing") == f"{there} Nothing was changed.\n"
     assert Device.objects.get().name == "First"
 
 

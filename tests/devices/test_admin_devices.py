@@ -11,6 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import strip_tags
 
 from devices.domain.registry import register_device
 from devices.models import Device, SyncRun
@@ -113,6 +114,12 @@ def test_the_form_says_whether_a_comm_key_is_set(admin_client, device):
     assert "None is set." in admin_client.get(ADD).text
 
 
+def test_what_is_being_added_has_no_key_to_remove_and_no_status(admin_client, device):
+    adding, changing = admin_client.get(ADD).text, admin_client.get(change(device)).text
+    assert [word in adding for word in ("clear_comm_key", "Last success", "back_door")] == [False, False, True]
+    assert [word in changing for word in ("clear_comm_key", "Last success", "back_door")] == [True, True, True]
+
+
 def test_mending_how_a_device_is_dialled_makes_it_due(admin_client, device):
     later = timezone.now() + timedelta(hours=1)
     Device.objects.update(next_poll_at=later)
@@ -133,10 +140,10 @@ def test_saving_the_form_writes_nothing_that_workers_write(admin_client, device)
 
 def test_the_list_tells_the_last_runs_sentence_and_the_state(admin_client, device):
     run(device, "ok")
-    run(device, "failed", error="10.0.0.5 did not answer within 5 s.")
+    run(device, "failed", error_code="timeout", error="10.0.0.5 did not answer within 5 s.")
     Device.objects.update(failures=3)
     html = admin_client.get(LIST).text
-    assert "10.0.0.5 did not answer within 5 s." in html
+    assert "timeout: 10.0.0.5 did not answer within 5 s." in html
     assert "Failing, 3 in a row" in html
 
 
@@ -160,6 +167,19 @@ def test_the_link_to_all_runs_shows_those_of_the_device(admin_client, device):
         run(each, "failed", error=f"error number {number}.")
     html = admin_client.get(f"/admin/devices/syncrun/?device__id__exact={device.pk}").text
     assert ("error number 0." in html, "error number 1." in html) == (True, False)
+
+
+def test_the_runs_tell_their_counts_in_one_cell_and_an_error_after_its_code(admin_client, device):
+    run(device, "ok", announced=3010, known=7, new=3000, quarantined=3)
+    run(device, "ok", announced=5, known=5)
+    run(device, "failed", error_code="unreachable", error="Nobody answers.")
+    rows = admin_client.get("/admin/devices/syncrun/").context["results"]
+    cells = [[strip_tags(str(cell)) for cell in row] for row in rows]
+    assert [row[2:5] for row in cells] == [
+        ["Failed", "unreachable: Nobody answers.", "-"],
+        ["Read", "-", "0 new, 5 known, of 5"],
+        ["Read", "-", "3000 new, 7 known, 3 quarantined, of 3010"],
+    ]
 
 
 def test_sync_now_makes_the_chosen_devices_due(admin_client, device):

@@ -74,7 +74,7 @@ def test_a_second_device_at_the_same_address_is_refused():
     register_device(**GOOD)
     with pytest.raises(AlreadyRegisteredError) as caught:
         register_device(**{**GOOD, "key": "other"})
-    assert caught.value.message_dict == {"host": ["10.0.0.5 port 4370 is registered already."]}
+    assert caught.value.message_dict == {"host": ["10.0.0.5 port 4370 is registered already, with the id door."]}
 
 
 @pytest.mark.django_db

@@ -37,6 +37,7 @@ def test_json_is_for_programs(device: Device) -> None:
     assert {**report, "seconds": 0} == {
         "device": "gate",
         "outcome": "ok",
+        "error_code": "",
         "error": "",
         "announced": 3_000,
         "known": 0,
@@ -59,7 +60,7 @@ def test_a_failed_device_is_said_and_the_others_are_read(
             call_command("sync_devices", stdout=out)
 
     lines = sorted(line.split("] ")[1] for line in out.getvalue().splitlines())
-    assert lines[0] == f"dead: failed: 127.0.0.1:{dead.port} stopped answering for 1 s."
+    assert lines[0] == f"dead: failed (timeout): 127.0.0.1:{dead.port} stopped answering for 1 s."
     assert lines[1].startswith("gate: 3000 punches on it: 3000 new")
 
 

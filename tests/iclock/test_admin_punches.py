@@ -10,6 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import strip_tags
 
 from iclock.admin import PunchPaginator
 from iclock.models import QuarantinedRecord, Terminal, TerminalPresence, Transaction, TransactionBlock
@@ -50,6 +51,40 @@ def test_punches_are_found_by_whole_codes_and_serials_only(admin_client):
     assert listed(admin_client, q="7") == [of_7.pk]
     assert listed(admin_client, q="SN2") == [of_77.pk]
     assert listed(admin_client, q="SN") == []
+
+
+def test_codes_are_shown_in_the_apis_words(admin_client):
+    punch("7", dt.datetime(2024, 6, 26), punch_state=1, verify_type=1, source=2)
+    punch("7", dt.datetime(2024, 6, 27), punch_state=77, verify_type=88, source=0)
+    rows = [[strip_tags(str(cell)) for cell in row] for row in admin_client.get(LIST).context["results"]]
+    assert [row[6:9] for row in rows] == [
+        ["77", "88", "Import"],
+        ["Check Out", "Fingerprint", "Terminal, by PUSH"],
+    ]
+    assert "punches" in admin_client.get(LIST).text
+
+
+def test_a_day_is_found_by_the_wall_clock(admin_client):
+    day = dt.datetime(2024, 6, 26)
+    last, first = (punch("7", day + dt.timedelta(seconds=second)) for second in (86_399, 0))
+    for beside in (-1, 86_400):
+        punch("7", day + dt.timedelta(seconds=beside))
+    assert listed(admin_client, q="2024-06-26") == [first.pk, last.pk]
+    assert listed(admin_client, q="2024-06-31") == []
+
+
+def test_punches_are_filtered_by_a_terminals_name(admin_client):
+    Terminal.objects.create(sn="SN2", alias="Gate")
+    of_gate, _ = punch("7", dt.datetime(2024, 6, 26), terminal_sn="SN2"), punch("7", dt.datetime(2024, 6, 26))
+    assert '?terminal=SN2">Gate</a>' in " ".join(admin_client.get(LIST).text.split())
+    assert listed(admin_client, terminal="SN2") == [of_gate.pk]
+
+
+def test_many_terminals_are_searched_and_not_listed(admin_client, monkeypatch):
+    monkeypatch.setattr("iclock.admin.FILTERED_TERMINALS", 1)
+    for number in range(2):
+        Terminal.objects.create(sn=f"SN{number}", alias="Gate")
+    assert "terminal=SN" not in admin_client.get(LIST).text
 
 
 def test_the_days_of_the_filter_are_the_wall_clocks(admin_client):
@@ -106,6 +141,16 @@ def test_a_terminal_keeps_its_serial_number(admin_client):
     admin_client.post(page, {**typed, "heartbeat": 10, "transfer_time": "00:00", "transfer_interval": 1})
     terminal.refresh_from_db()
     assert (terminal.sn, terminal.alias, terminal.time_zone) == ("SN1", "Gate", "UTC+05:30")
+
+
+def test_what_a_unit_reports_is_not_typed(admin_client):
+    terminal = Terminal.objects.create(sn="SN1", alias="Door", ip_address="10.0.0.5", fp_count=12)
+    page = admin_client.get(reverse("admin:iclock_terminal_change", args=[terminal.pk]))
+    assert sorted(page.context["adminform"].form.fields) == sorted(
+        ["alias", "area", "time_zone", "admission", "is_attendance", "heartbeat", "transfer_time", "transfer_interval"]
+    )
+    assert [label in page.text for label in ("IP address:", "Fingerprints:", "10.0.0.5")] == [True, True, True]
+    assert "Fingerprints:" not in admin_client.get("/admin/iclock/terminal/add/").text
 
 
 def test_terminals_are_filtered_by_their_state(admin_client):

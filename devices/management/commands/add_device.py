@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.urls import reverse
 
 from devices.domain.registry import AlreadyRegisteredError, check_host, key_for, parse_comm_key, register_device
 from devices.models import Device
@@ -23,7 +24,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("host", help="the terminal's IP address, within DEVICE_NETWORKS")
         parser.add_argument("--port", type=int, default=4370)
-        parser.add_argument("--name", default="", help="as lists show it; default: the address")
+        parser.add_argument(
+            "--name", default="", help="as lists show it; default: the address, with a port other than 4370"
+        )
         parser.add_argument("--id", default="", help="its id in URLs; default: made of the address")
         secret = parser.add_mutually_exclusive_group()
         secret.add_argument("--comm-key-stdin", action="store_true", help="read the comm key from standard input")
@@ -45,14 +48,14 @@ class Command(BaseCommand):
             device = _register(options)
         except AlreadyRegisteredError as error:
             if not options["if_missing"]:
-                raise CommandError(_line(error)) from error
+                raise CommandError(f"{_line(error)} {_where_to_change(error.there)}") from error
             self.stdout.write(f"{_line(error)} Nothing was changed.")
         except ValidationError as error:
             raise CommandError(_line(error)) from error
         else:
             self.stdout.write(
                 f"Added {device} with the id {device.key}. It is read within seconds where the worker and the "
-                "scheduler run; otherwise now with: manage.py sync_devices"
+                f"scheduler run; now with: ./script/manage sync_devices --device {device.key}"
             )
 
 
@@ -60,7 +63,7 @@ def _register(options: dict[str, Any]) -> Device:
     host = check_host(options["host"])
     return register_device(
         key=options["id"] or key_for(host, options["port"]),
-        name=options["name"] or host,
+        name=options["name"] or (host if options["port"] == 4370 else f"{host}:{options['port']}"),
         host=host,
         port=options["port"],
         comm_key=parse_comm_key(_comm_key(options)),
@@ -76,6 +79,11 @@ def _comm_key(options: dict[str, Any]) -> str:
     if options["comm_key_stdin"]:
         return getpass("Comm key: ") if sys.stdin.isatty() else sys.stdin.readline(_MAX_LINE)
     return options["comm_key"] or os.environ.get(_COMM_KEY_VARIABLE, "")
+
+
+def _where_to_change(device: Device) -> str:
+    page = reverse("admin:devices_device_change", args=[device.pk])
+    return f"Change it at {page}, or take it out with: ./script/manage remove_device {device.key}"
 
 
 def _line(error: ValidationError) -> str:

@@ -1,0 +1,23 @@
+"""``manage.py remove_device front_gate``: stop dialling an address."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from devices.models import Device
+
+
+class Command(BaseCommand):
+    help = "Forget the address of a terminal and the history of its visits; the terminal and its punches stay."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("id", help="its id, as lists and add_device say it")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        device = Device.objects.filter(key=options["id"]).first()
+        if device is None:
+            raise CommandError(f"There is no device {options['id']}.")
+        device.delete()
+        self.stdout.write(f"Removed {device}. Its terminal and punches stay.")
