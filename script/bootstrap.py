@@ -10,6 +10,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NoReturn
 
@@ -28,6 +29,7 @@ def give_up(sentence: str) -> NoReturn:
 
 
 def main(arguments: list[str]) -> NoReturn:
+    os.environ["BOOTSTRAP_BEGAN"] = str(time.monotonic())
     if not arguments or arguments[0] not in COMMANDS:
         give_up(f"Usage: script/bootstrap.py {'|'.join(COMMANDS)} [arguments]")
     if sys.platform != "linux":

@@ -4,9 +4,11 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponseRedirect
 from django.templatetags.static import static
 from django.urls import include, path
+from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 
 
+@require_safe
 def favicon(_request: HttpRequest) -> HttpResponseRedirect:
     """Browsers ask for it beside whatever they show, the API's JSON too."""
     return HttpResponseRedirect(static("zkbio/favicon.svg"))

@@ -57,13 +57,17 @@ class Launch:
         return time.monotonic() - began
 
 
+# As a script's "&" starts it: the shell hands SIGINT on as ignored.
+IN_THE_BACKGROUND = ["/bin/sh", "-c", 'trap "" INT; exec "$0" "$@"']
+
+
 @contextmanager
 def launched(state_dir: Path, port: int, *arguments: str, **more: str) -> Iterator[Launch]:
     environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "STATE_DIR": str(state_dir), "API_PORT": str(port)}
     output = state_dir / f"output-{time.monotonic_ns()}"
     with output.open("wb") as file:
         process = subprocess.Popen(
-            [ROOT / "script" / "start", *arguments],
+            [*IN_THE_BACKGROUND, ROOT / "script" / "start", *arguments],
             env={**environ, "API_HOST": "127.0.0.1", **more},
             stdin=subprocess.DEVNULL,
             stdout=file,
@@ -206,10 +210,22 @@ def test_a_taken_port_is_one_sentence(state_dir: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with launched(state_dir, port) as launch:
-            assert outcome(launch) == (
-                1,
-                f"Port {port} is taken by another program; choose another: API_PORT={port + 1} ./script/start\n",
-            )
+            code, said = outcome(launch)
+
+    other_port = f"STATE_DIR={state_dir} API_PORT={port + 1} ./script/start"
+    assert code == 1
+    assert said.endswith(f"Port {port} is taken by another program; choose another: {other_port}\n")
+
+
+def test_a_start_that_is_refused_leaves_no_state_folder(state_dir: Path) -> None:
+    new = state_dir / "new"
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with launched(state_dir, port, "--demo", STATE_DIR=str(new)) as launch:
+            code, said = outcome(launch)
+
+    assert (code, said.endswith(f"STATE_DIR={new} API_PORT={port + 1} ./script/start --demo\n")) == (1, True)
+    assert not new.exists()
 
 
 def test_an_unreachable_database_is_one_sentence(state_dir: Path) -> None:
@@ -235,6 +251,8 @@ def test_the_demos_printed_line_shows_punches_arriving(state_dir: Path) -> None:
     with launched(state_dir, free_port(), "--demo") as launch:
         launch.await_ready()
         line = next(line for line in launch.said().splitlines() if line.startswith("  curl "))
+        environ = psutil.Process(launch.pid_of("devices.simulator")).environ()
+        assert environ == {"PATH": environ["PATH"], "LC_ALL": "C", "PYTHONUNBUFFERED": "1"}, "it needs no secrets"
 
         def newest() -> dict[str, object]:
             answer = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, timeout=30, check=True)

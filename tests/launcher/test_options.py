@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,26 @@ def test_without_an_environment_everything_has_a_default() -> None:
     options = read_options({})
 
     assert (options.state.root, options.url, options.demo) == (ROOT / "var", "http://localhost:8097/", False)
+
+
+def test_the_demo_keeps_its_state_apart_unless_a_folder_is_named() -> None:
+    roots = [read_options(environ, ["--demo"]).state.root for environ in ({}, {"STATE_DIR": "/srv/zkbio"})]
+
+    assert roots == [ROOT / "var-demo", Path("/srv/zkbio")]
+
+
+@pytest.mark.parametrize(
+    ("environ", "arguments", "command"),
+    [
+        ({}, (), "API_PORT=8098 ./script/start"),
+        ({}, ("--demo",), "API_PORT=8098 ./script/start --demo"),
+        ({"STATE_DIR": "/srv/my state"}, ("--demo",), "STATE_DIR='/srv/my state' API_PORT=8098 ./script/start --demo"),
+    ],
+)
+def test_the_advised_command_keeps_what_was_asked_for(
+    environ: dict[str, str], arguments: tuple[str, ...], command: str
+) -> None:
+    assert read_options(environ, arguments).command(API_PORT=8098) == command
 
 
 @pytest.mark.parametrize(

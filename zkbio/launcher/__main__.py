@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 from zkbio.launcher.benching import bench
@@ -16,7 +17,11 @@ COMMANDS = {"start": start, "test": test, "check": check, "bench": bench, "manag
 
 
 def main(arguments: list[str]) -> int:
-    """Whatever stops a command is said in one sentence; only a mistake of ours shows a traceback."""
+    """Whatever stops a command is said in one sentence; only a mistake of ours shows a traceback.
+
+    SIGINT is taken even where a script started us with "&", which hands it on as ignored, to our children too.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return COMMANDS[arguments[0]](arguments[1:], os.environ)
     except LaunchError as error:

@@ -46,8 +46,9 @@ def registration(terminal: dict[str, str | int], place: str) -> list[str]:
 
 def curl_line(options: Options, *, username: str, password: str | None) -> str:
     """Logs in and reads the newest punches; the password stands in it only if it was made in this run."""
-    secret = '"password=$ADMIN_PASSWORD"' if password is None else shlex.quote(f"password={password}")
+    asked = "" if password else ': "${ADMIN_PASSWORD:?set it to the password of the first start}" && '
+    secret = shlex.quote(f"password={password}") if password else '"password=$ADMIN_PASSWORD"'
     login = f"--data-urlencode {shlex.quote(f'username={username}')} --data-urlencode {secret}"
     token = f'curl -s {login} {options.url}api-token-auth/ | sed \'s/.*"token": *"\\([^"]*\\)".*/\\1/\''
     punches = f"'{options.url}iclock/api/transactions/?ordering=-id&page_size=3'"
-    return f'curl -s -H "Authorization: Token $({token})" {punches}'
+    return f'{asked}curl -s -H "Authorization: Token $({token})" {punches}'

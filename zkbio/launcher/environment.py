@@ -31,7 +31,8 @@ def program_environment(
         "PYTHONUNBUFFERED": "1",
     }
     given = {name: value for name, value in base.items() if value.strip() or name not in ours}
-    given.pop("ADMIN_PASSWORD", None)  # no running program needs to know it
+    for name in ("ADMIN_PASSWORD", "BOOTSTRAP_BEGAN"):
+        given.pop(name, None)  # no running program needs to know it
     return {
         **ours,
         **given,

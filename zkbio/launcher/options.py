@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shlex
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 import psycopg2
 import redis
 
-from zkbio.launcher.state import ROOT, StateDir
+from zkbio.launcher.state import DEMO_STATE, USUAL_STATE, StateDir
 from zkbio.launcher.trouble import LaunchError
 
 WILDCARDS = {"0.0.0.0", "::", "[::]", ""}  # noqa: S104 - recognised, not bound
@@ -35,21 +36,29 @@ class Options:
         host = "localhost" if self.host in WILDCARDS else self.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
 
+    def command(self, **changed: object) -> str:
+        """What to type for the same start, but for these variables."""
+        default = DEMO_STATE if self.demo else USUAL_STATE
+        kept = {} if self.state.root == default else {"STATE_DIR": self.state.root}
+        words = [f"{name}={shlex.quote(str(value))}" for name, value in {**kept, **changed}.items()]
+        return " ".join([*words, "./script/start", *(["--demo"] if self.demo else [])])
+
 
 def read_options(environ: Mapping[str, str], arguments: Sequence[str] = ()) -> Options:
     unknown = [word for word in arguments if word != "--demo"]
     if unknown:
         raise LaunchError(f"./script/start knows no {unknown[0]!r}; its only option is --demo (docs/operations.md).")
     given = {name: value for name, value in environ.items() if value.strip()}
+    demo = "--demo" in arguments
     return Options(
-        state=StateDir(Path(given.get("STATE_DIR", ROOT / "var")).absolute()),
+        state=StateDir(Path(given.get("STATE_DIR", DEMO_STATE if demo else USUAL_STATE)).absolute()),
         host=given.get("API_HOST", Options.host),
         port=read_port(given.get("API_PORT", str(Options.port))),
         admin_username=given.get("ADMIN_USERNAME"),
         admin_password=given.get("ADMIN_PASSWORD"),
         database_url=read_url("DATABASE_URL", given.get("DATABASE_URL"), ("postgres", "postgresql")),
         redis_url=read_url("REDIS_URL", given.get("REDIS_URL"), ("redis", "rediss")),
-        demo="--demo" in arguments,
+        demo=demo,
     )
 
 
@@ -74,7 +83,7 @@ def read_url(name: str, url: str | None, schemes: tuple[str, ...]) -> str | None
 
 def require_free_port(options: Options) -> None:
     """Binds the address and lets go of it again: says in words what the web server would only log."""
-    remedy = f"API_PORT={options.port + 1 if options.port >= 1024 else 8097} ./script/start"
+    remedy = options.command(API_PORT=options.port + 1 if 1024 <= options.port < 65535 else 8097)
     host = options.host.strip("[]")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, options.port, type=socket.SOCK_STREAM)[0]

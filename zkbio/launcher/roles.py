@@ -8,13 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from zkbio.launcher.options import Options
+from zkbio.launcher.owner import ENVIRON
 from zkbio.launcher.processes import Running, recall, remember, spawn
 from zkbio.launcher.state import ROOT, StateDir
 from zkbio.launcher.supervisor import Service
 
 WEB_WORKERS = 2
-WEB_SETTINGS = {"DATABASE_POOL": "20"}  # connections a worker; the Celery worker opens one for a visit
+# Connections a process (the Celery worker opens one for a visit), and for how long one query may hold it up.
+WEB_SETTINGS = {"DATABASE_POOL": "20", "DATABASE_LOCK_SECONDS": "2", "DATABASE_STATEMENT_SECONDS": "15"}
 WORKER_THREADS = 50
+BARE = {**ENVIRON, "PYTHONUNBUFFERED": "1"}  # the simulator plays other people's hardware: it gets none of our secrets
 DEMO_TERMINALS = 4
 NAMES = {"simulator": "Simulated terminals", "beat": "Celery beat", "worker": "Celery worker", "web": "Web server"}
 STOP_SECONDS = {"simulator": 1.0, "beat": 2.0, "worker": 6.0, "web": 5.0}

@@ -21,9 +21,10 @@ class StopSignals:
         self._may_interrupt = False
 
     def install(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup's wish is respected
-                signal.signal(number, self._arrived)
+        for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too where a script's "&" had it ignored
+            signal.signal(number, self._arrived)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup's wish is respected
+            signal.signal(signal.SIGHUP, self._arrived)
 
     def _arrived(self, number: int, frame: FrameType | None) -> None:
         self.requested = True

@@ -26,15 +26,38 @@ from zkbio.launcher.valkey import EmbeddedValkey
 STEP_SECONDS = 600.0
 WEB_SECONDS = 90.0
 TEND_SECONDS = 0.5
+AS_ROOT = (
+    "You are root, and so will be the web server, the worker and Redis: better start it as an ordinary user "
+    "(docs/operations.md, 'As a service')."
+)
 
 
 def start(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    began = began_at(environ)
     options = read_options(environ, arguments)
+    if not options.state.root.exists():
+        require_all(options)
     options.state.prepare()
     signals = StopSignals()
     signals.install()
+    if os.geteuid() == 0:
+        say(AS_ROOT)
     with the_only_start(options):
-        return Start(options, environ, signals).run()
+        return Start(options, environ, signals, began).run()
+
+
+def began_at(environ: Mapping[str, str]) -> float:
+    """When the operator pressed return: script/bootstrap.py says it, so that its installing counts too."""
+    return float(environ.get("BOOTSTRAP_BEGAN") or time.monotonic())
+
+
+def require_all(options: Options) -> None:
+    """What would refuse the start a moment later, asked before there is a state folder."""
+    require_free_port(options)
+    if options.database_url is not None:
+        require_database(options.database_url)
+    if options.redis_url is not None:
+        require_redis(options.redis_url)
 
 
 @contextmanager
@@ -48,7 +71,7 @@ def the_only_start(options: Options) -> Iterator[None]:
             holder = os.pread(descriptor, 1000, 0).decode() or "it is just starting"
             raise LaunchError(
                 f"It is running already ({holder.strip()}) with the state folder {options.state.root}; "
-                "for a second one beside it: API_PORT=8098 STATE_DIR=/another/folder ./script/start"
+                f"for a second one beside it: {options.command(STATE_DIR='/another/folder', API_PORT=8098)}"
             ) from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()}, {options.url}\n".encode(), 0)
@@ -68,11 +91,12 @@ def step(title: str) -> Iterator[list[str]]:
 
 
 class Start:
-    def __init__(self, options: Options, environ: Mapping[str, str], signals: StopSignals) -> None:
+    def __init__(self, options: Options, environ: Mapping[str, str], signals: StopSignals, began: float) -> None:
         self.options = options
         self.state: StateDir = options.state
         self.signals = signals
         self.base = environ
+        self.began = began
         self.environ: dict[str, str] = {}
         self.supervisor = Supervisor(options.state.log)
         self.made_password: str | None = None
@@ -92,7 +116,6 @@ class Start:
         return 0
 
     def bring_up(self) -> None:
-        began = time.monotonic()
         self.clear_away()
         require_free_port(self.options)
         database_url, redis_url = self.stores()
@@ -103,7 +126,7 @@ class Start:
         self.programs()
         if self.options.demo:
             self.terminals()
-        self.summary(time.monotonic() - began)
+        self.summary()
 
     def clear_away(self) -> None:
         left = roles.stop_leftovers(self.state)
@@ -230,7 +253,7 @@ class Start:
             log = self.state.log / "simulator.log"
             offset = log.stat().st_size if log.exists() else 0
             command = roles.simulator_command(demo.choose_first_port(self.state.run / "demo-port"))
-            self.supervisor.start(roles.service("simulator", command, environ=self.environ, state=self.state))
+            self.supervisor.start(roles.service("simulator", command, environ=roles.BARE, state=self.state))
             with self.signals.interruptible():
                 wait_until(lambda: len(demo.announced(log, offset)) == roles.DEMO_TERMINALS, 30.0)
             found = demo.announced(log, offset)
@@ -241,12 +264,14 @@ class Start:
                 self.run_once("add_device", [sys.executable, str(ROOT / "manage.py"), *register], {})
             remarks.append(", ".join(f"{terminal['serial']} on port {terminal['port']}" for terminal in found))
 
-    def summary(self, seconds: float) -> None:
+    def summary(self) -> None:
         name = self.options.admin_username or "admin"
         curl = demo.curl_line(self.options, username=name, password=self.made_password)
+        seconds = time.monotonic() - self.began
         say(f"\nReady after {seconds:.1f} s: {self.options.url}admin/ (log in as {name}); Ctrl-C stops everything.")
         say(f"State: {self.state.root}, logs: {self.state.log}")
-        say(f"{'See punches arrive' if self.options.demo else 'Read the newest punches'}:\n  {curl}\n")
+        arriving = "See punches arrive, the first within ten seconds"
+        say(f"{arriving if self.options.demo else 'Read the newest punches'}:\n  {curl}\n")
 
 
 def end_postgres(server: EmbeddedPostgres) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from zkbio.launcher.trouble import DISK_FULL, LaunchError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+USUAL_STATE = ROOT / "var"
+DEMO_STATE = ROOT / "var-demo"  # of its own, so that no simulated terminal stays behind in a real installation
 NEEDED_BYTES = 300 * 1024 * 1024  # a new PostgreSQL cluster with its first write-ahead log, and room to breathe
 
 

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from zkbio.launcher import managing
+from zkbio.launcher.managing import choose_running, is_running
+from zkbio.launcher.options import Options, read_options
+from zkbio.launcher.start import the_only_start
+from zkbio.launcher.state import StateDir
+from zkbio.launcher.throwaway import throwaway_state
+
+
+def test_only_a_folder_whose_launcher_lives_is_running(state: StateDir) -> None:
+    before = is_running(state)
+    with the_only_start(Options(state=state)):
+        during = is_running(state)
+
+    assert (before, during, is_running(state)) == (False, True, False)
+
+
+def test_commands_go_to_the_demo_where_only_that_runs(state: StateDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    with throwaway_state() as demo:
+        monkeypatch.setattr(managing, "DEMO_STATE", demo.root)
+        monkeypatch.setattr(managing, "USUAL_STATE", state.root)
+        usual, named = Options(state=state), read_options({"STATE_DIR": "/srv/zkbio"})
+        neither = choose_running(usual).state
+        with the_only_start(Options(state=demo)):
+            only_demo = [choose_running(options).state for options in (usual, named)]
+            with the_only_start(usual):
+                both = choose_running(usual).state
+
+    assert neither == both == state
+    assert only_demo == [demo, named.state]
