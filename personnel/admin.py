@@ -17,7 +17,7 @@ from django.http import HttpRequest
 from personnel.domain.attributes import is_reserved, read_attribute, write_attributes
 from personnel.domain.tree import PARENT_FIELD, Node, would_cycle
 from personnel.models import Area, AttributeDefinition, Department, Employee, Position
-from zkbio.admin import SecretField, TypedColumnsAdmin, tell_secret
+from zkbio.admin import DeclaredFiltersAdmin, SecretField, TypedColumnsAdmin, tell_secret
 
 _SEED_ID: Final = 1  # personnel.domain.seed: clients count on these rows
 _ATTRIBUTE: Final = "attribute_{}"
@@ -33,7 +33,7 @@ class TreeForm(forms.ModelForm[Any]):
         return cleaned
 
 
-class TreeAdmin(admin.ModelAdmin[Any]):
+class TreeAdmin(DeclaredFiltersAdmin[Any]):
     """A row with a code, a name and a parent; row 1 stays."""
 
     form = TreeForm
@@ -99,7 +99,7 @@ class AttributeForm(forms.ModelForm[AttributeDefinition]):
 
 
 @admin.register(AttributeDefinition)
-class AttributeAdmin(admin.ModelAdmin[AttributeDefinition]):
+class AttributeAdmin(DeclaredFiltersAdmin[AttributeDefinition]):
     form = AttributeForm
     list_display = ("name", "kind")
     list_filter = ("kind",)

@@ -1,27 +1,71 @@
-"""What the administration pages of every app share: title, read-only lists, bounded counts, write-only secrets."""
+"""What the administration pages of every app share: title, login, lists and their filters, write-only secrets."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.forms import AdminAuthenticationForm
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import cached_property
+from django.utils.translation import gettext_lazy as _
 
 admin.site.site_header = admin.site.site_title = "Attendance"
 admin.site.index_title = "Terminals, people and punches"
+admin.site.enable_nav_sidebar = False  # the lists need the width
+admin.site.site_url = None  # there is no other site to view yet
 
 M = TypeVar("M", bound=Model)
 
 COUNTED_ROWS: Final = 10_000
+# What may follow the name of a filter: the related row's id, and how it is compared.
+_COMPARED: Final = re.compile(r"(__id)?(__(exact|iexact|in|isnull|isempty|gte|gt|lte|lt|year|month|day|startswith))?")
 
 
-class ReadOnlyAdmin(admin.ModelAdmin[M]):
+class LoginForm(AdminAuthenticationForm):
+    """Django's sentence warns that both fields may be case-sensitive; here one is."""
+
+    error_messages = {
+        **AdminAuthenticationForm.error_messages,
+        "invalid_login": _(
+            "Please enter the correct %(username)s and password for a staff account. "
+            "Capital letters matter in the password only."
+        ),
+    }
+
+
+admin.site.login_form = LoginForm
+
+
+class DeclaredFiltersAdmin(admin.ModelAdmin[M]):
+    """Lists answer to their declared filters, searches and relations only.
+
+    Django lets any column be asked for in the address of a list, which reads stored hashes out letter by letter.
+    """
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        names = (name for name in self._asked_by(request) if lookup.startswith(name))
+        declared = any(_COMPARED.fullmatch(lookup.removeprefix(name)) for name in names)
+        return declared and bool(super().lookup_allowed(lookup, value, request))
+
+    def _asked_by(self, request: HttpRequest) -> Iterator[str]:
+        for entry in self.get_list_filter(request):
+            subject = entry[0] if isinstance(entry, tuple | list) else entry
+            yield str(getattr(subject, "parameter_name", subject))
+        yield from (name.lstrip("^=@") for name in self.get_search_fields(request))
+        yield from (field.name for field in self.model._meta.concrete_fields if field.is_relation)
+        if self.date_hierarchy:
+            yield self.date_hierarchy
+
+
+class ReadOnlyAdmin(DeclaredFiltersAdmin[M]):
     """Rows that no hand writes."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -34,7 +78,7 @@ class ReadOnlyAdmin(admin.ModelAdmin[M]):
         return False
 
 
-class TypedColumnsAdmin(admin.ModelAdmin[M]):
+class TypedColumnsAdmin(DeclaredFiltersAdmin[M]):
     """Saves the columns that were typed and no others: workers write leases, counters and states at the same moment."""
 
     also_saved: tuple[str, ...] = ()

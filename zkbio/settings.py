@@ -57,6 +57,8 @@ MIDDLEWARE = [
     "zkbio.api.paths.CollapseSlashesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
+    "zkbio.api.errors.UnavailableMiddleware",
+    "zkbio.api.bodies.BodyLimitMiddleware",
     "zkbio.api.paths.ReadableQueryMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -82,14 +84,17 @@ TEMPLATES = [
     },
 ]
 
+# The web role is given short ones: a query stops everybody else of its process. 0 is no limit.
 DATABASE_LOCK_SECONDS = env.number("DATABASE_LOCK_SECONDS", 30, low=1, high=600)
+DATABASE_STATEMENT_SECONDS = env.number("DATABASE_STATEMENT_SECONDS", 0, low=0, high=3600)
 DATABASES = {"default": dj_database_url.parse(env.text("DATABASE_URL"))}
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     {
         "connect_timeout": 5,
         "application_name": "zkbio",
         # A lock that can't be had, or a transaction that nobody ends, is an error in words and not a hung worker.
-        "options": f"-c lock_timeout={DATABASE_LOCK_SECONDS}s -c idle_in_transaction_session_timeout=120s"
+        "options": f"-c lock_timeout={DATABASE_LOCK_SECONDS}s -c statement_timeout={DATABASE_STATEMENT_SECONDS}s"
+        " -c idle_in_transaction_session_timeout=120s"
         # Prepared pages are planned once (zkbio.api.streams); compiling a plan takes longer than such a plan runs.
         " -c plan_cache_mode=force_generic_plan -c jit=off",
     }
@@ -101,6 +106,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["zkbio.accounts.domain.backend.AccountsBackend"]
+PASSWORD_HASHERS = ["zkbio.accounts.domain.hashing.ApartPBKDF2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
@@ -139,7 +145,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": [
         "zkbio.api.parsers.ORJSONParser",
         "rest_framework.parsers.FormParser",
-        "rest_framework.parsers.MultiPartParser",
+        "zkbio.api.parsers.ReadableMultiPartParser",
     ],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "zkbio.api.errors.exception_handler",
@@ -165,7 +171,15 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
 TRUST_PROXY = env.flag("TRUST_PROXY")
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUST_PROXY else None
 USE_X_FORWARDED_HOST = TRUST_PROXY
-DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024
+# Bytes that a body may have, by the path's prefix. Who isn't logged in can make the first three be parsed.
+MAX_BODY_BYTES = env.number("MAX_BODY_MB", 20, low=1, high=1000) * 1024 * 1024
+BODY_LIMITS = [
+    ("/api-token-auth", 16 * 1024),
+    ("/admin/login/", 16 * 1024),
+    ("/admin/", 256 * 1024),
+    ("/", MAX_BODY_BYTES),
+]
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 CELERY_BROKER_URL = env.text("REDIS_URL")
 CELERY_TASK_IGNORE_RESULT = True

@@ -2,7 +2,11 @@
 
 import os
 
-from django.core.wsgi import get_wsgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "zkbio.settings")
-application = get_wsgi_application()
+django.setup(set_prefix=False)
+
+from zkbio.api.handler import Utf8Handler  # noqa: E402 - reads the settings
+
+application = Utf8Handler()

@@ -15,7 +15,12 @@ from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from zkbio.accounts.domain.logins import log_in
-from zkbio.accounts.domain.throttle import LoginThrottledError, purge_spent_counters
+from zkbio.accounts.domain.throttle import (
+    LoginThrottledError,
+    count_attempt,
+    purge_spent_counters,
+    withdraw_attempt,
+)
 from zkbio.accounts.models import LoginFailure, User
 
 from .conftest import PASSWORD
@@ -36,6 +41,12 @@ def guess(times: int, *, name: str = "admin", address: str = "10.0.0.1") -> list
 
 def let_time_pass() -> None:
     LoginFailure.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+
+
+def let_a_minute_pass() -> None:
+    """The windows of a minute end, the longer ones don't."""
+    now = timezone.now()
+    LoginFailure.objects.filter(expires_at__lt=now + timedelta(minutes=2)).update(expires_at=now - timedelta(seconds=1))
 
 
 def test_the_sixth_failure_of_a_user_from_an_address_is_held_back(admin: User) -> None:
@@ -104,10 +115,31 @@ def test_an_address_the_user_came_from_lately_is_not_kept_out_by_strangers(admin
     assert (first, outcome("admin", PASSWORD, "10.0.2.1")) == ("in", "in")
 
 
-def test_one_address_that_tries_many_names_is_held_back(admin: User) -> None:
-    tried = [outcome(f"name{number}", "wrong", "10.0.0.1") for number in range(101)]
+def test_one_address_that_tries_many_names_at_once_is_held_back_for_a_minute(admin: User) -> None:
+    tried = [outcome(f"name{number}", "wrong", "10.0.0.1") for number in range(21)]
+    let_a_minute_pass()
+
+    assert tried == ["refused"] * 20 + ["held back"]
+    assert outcome("name21", "wrong", "10.0.0.1") == "refused"
+
+
+def test_one_address_that_tries_many_names_slowly_is_held_back(admin: User) -> None:
+    tried = []
+    for number in range(101):
+        if number % 20 == 0:
+            let_a_minute_pass()
+        tried.append(outcome(f"name{number}", "wrong", "10.0.0.1"))
 
     assert tried == ["refused"] * 100 + ["held back"]
+
+
+def test_an_attempt_whose_password_nobody_looked_at_is_withdrawn(admin: User) -> None:
+    guess(4)
+    attempt = count_attempt("admin", "10.0.0.1")
+    withdraw_attempt(attempt)
+
+    assert guess(2) == ["refused", "held back"]
+    assert LoginFailure.objects.filter(trusted_until=None).count() == LoginFailure.objects.count()
 
 
 def test_a_program_with_a_wrong_password_doesnt_hold_back_its_neighbours(admin: User) -> None:
@@ -133,7 +165,7 @@ def test_the_table_names_nobody_and_empties_itself(admin: User) -> None:
     let_time_pass()
     dropped = purge_spent_counters()
 
-    assert ("admin" in keys, "10.0.0.1" in keys, dropped, LoginFailure.objects.count()) == (False, False, 3, 0)
+    assert ("admin" in keys, "10.0.0.1" in keys, dropped, LoginFailure.objects.count()) == (False, False, 4, 0)
 
 
 def test_a_throttled_login_is_a_429_that_says_when_to_come_back(admin: User) -> None:

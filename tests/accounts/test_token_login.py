@@ -118,7 +118,7 @@ def test_a_body_that_is_no_login_is_named_field_by_field(body: dict[str, Any], e
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"[" * 200_000, b"{", b"[]", b'"x"', b"\xff\xfe", b'{"username": "\\ud800", "password": "x"}']
+    "raw", [b"", b"[" * 10_000, b"{", b"[]", b'"x"', b"\xff\xfe", b'{"username": "\\ud800", "password": "x"}']
 )
 def test_a_body_that_cant_be_read_is_a_400(raw: bytes) -> None:
     assert Client().post(PATH, raw, content_type="application/json").status_code == 400

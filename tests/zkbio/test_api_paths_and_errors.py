@@ -150,3 +150,28 @@ def test_links_follow_the_proxy_only_when_it_is_trusted(client: Client, settings
 
 def test_a_foreign_host_name_is_refused(client: Client) -> None:
     assert client.get(TERMINALS, headers={"Host": "evil.example"}).status_code == 400
+
+
+MANY = "&".join(["a=1"] * 1001)
+
+
+@pytest.mark.parametrize("path", [TERMINALS, "/iclock/api/transactions/"])
+def test_more_parameters_than_anybody_needs_are_a_400_in_json(path: str, client: Client) -> None:
+    response = client.get(f"{path}?{MANY}")
+
+    assert (response.status_code, list(response.json())) == (400, ["detail"])
+
+
+def test_more_parameters_than_anybody_needs_are_a_400_on_a_page(client: Client) -> None:
+    response = client.get(f"/admin/login/?{MANY}")
+
+    assert (response.status_code, "Bad request" in response.text) == (400, True)
+
+
+def test_a_foreign_host_name_is_refused_in_json(client: Client) -> None:
+    assert list(client.get(TERMINALS, headers={"Host": "evil.example"}).json()) == ["detail"]
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Basic YWRtaW46eA=="}])
+def test_an_origin_that_is_no_address_is_a_401(headers: dict[str, str]) -> None:
+    assert Client().get(TERMINALS, headers={"Origin": "http://[", **headers}).status_code == 401

@@ -1,24 +1,26 @@
-"""Who may log in, and the tokens of programs. A token is never shown here: who needs it logs in."""
+"""Who may log in with which powers, and the tokens of programs. A token is never shown here: who needs it logs in."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from zkbio.accounts.domain import tokens
+from zkbio.accounts.domain.backend import permissions_of
 from zkbio.accounts.models import ApiToken, User
-from zkbio.admin import ReadOnlyAdmin, TypedColumnsAdmin
+from zkbio.admin import DeclaredFiltersAdmin, ReadOnlyAdmin, TypedColumnsAdmin
 
 _POWERS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 
 @admin.register(User)
 class PersonAdmin(TypedColumnsAdmin[User], UserAdmin[User]):
-    """Only a superuser hands out powers or touches another superuser: else "change user" would mean "become root"."""
+    """Only a superuser hands out powers, and nobody touches who may do more: "change user" would mean "become root"."""
 
     list_display = (
         "username",
@@ -50,6 +52,23 @@ class PersonAdmin(TypedColumnsAdmin[User], UserAdmin[User]):
         return listed, counts, missing - {ApiToken._meta.verbose_name}, protected
 
 
+class PowersAdmin(DeclaredFiltersAdmin[Group], GroupAdmin):
+    """Whoever changes a group changes what its members may do, themselves perhaps included: superusers only."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return _is_superuser(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return _is_superuser(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return _is_superuser(request)
+
+
+admin.site.unregister(Group)
+admin.site.register(Group, PowersAdmin)
+
+
 @admin.register(ApiToken)
 class ApiTokenAdmin(ReadOnlyAdmin[ApiToken]):
     list_display = ("__str__", "user", "created_at", "last_used_at", "revoked_at")
@@ -75,4 +94,7 @@ def _is_superuser(request: HttpRequest) -> bool:
 
 
 def _may_touch(request: HttpRequest, user: User | None) -> bool:
-    return user is None or not user.is_superuser or _is_superuser(request)
+    """A disabled user counts with all of their permissions: who may touch them may enable them."""
+    if user is None or _is_superuser(request):
+        return True
+    return not user.is_superuser and permissions_of(user) <= request.user.get_all_permissions()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.core.exceptions import ValidationError as DomainError
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.translation import gettext as _
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -28,8 +30,23 @@ class Unavailable(exceptions.APIException):
     default_code = "unavailable"
     wait = _RETRY_SECONDS
 
-    def __init__(self) -> None:
-        super().__init__(_("The database doesn't answer at the moment. Nothing was changed; please try again."))
+    def __init__(self, sentence: str | None = None) -> None:
+        away = _("The database doesn't answer at the moment. Nothing was changed; please try again.")
+        super().__init__(sentence or away)
+
+
+class UnavailableMiddleware:
+    """The same 503 for views that are not DRF's, without a traceback in the log."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        error = _as_api_error(exception)
+        return _unavailable(request, error) if isinstance(error, Unavailable) else None
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -49,6 +66,9 @@ def _as_api_error(error: Exception) -> Exception:
     if isinstance(error, OperationalError | InterfaceError):
         log.error("The database doesn't answer: %s", str(error).strip())
         return Unavailable()
+    if isinstance(error, SuspiciousOperation):
+        log.warning("A request was refused: %s", error)
+        return exceptions.ParseError(_unreadable())
     return error
 
 
@@ -70,11 +90,32 @@ def unknown_path(request: HttpRequest, exception: Exception) -> HttpResponse:  #
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500: a defect. It stands in the log, not in the answer."""
-    sentence = _("Something went wrong here; the server's log says what.")
-    if _prefers_json(request) or "/api/" in request.path:
-        return json_error({"detail": sentence}, status=500)
-    return _page(_("Server error"), sentence, status=500)
+    """500: a defect. It stands in the log, not in the answer. A database that is away is 503 instead."""
+    if isinstance(sys.exception(), OperationalError | InterfaceError):
+        return _unavailable(request, Unavailable())
+    return _answer(request, _("Server error"), _("Something went wrong here; the server's log says what."), status=500)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 - Django's signature
+    """400 for what Django refuses before a view looks at it."""
+    return _answer(request, _("Bad request"), _unreadable(), status=400)
+
+
+def _unreadable() -> str:
+    return _("This request can't be served: too many or too large parameters, or a host, path or filter that is none.")
+
+
+def _unavailable(request: HttpRequest, error: Unavailable) -> HttpResponse:
+    response = _answer(request, _("Not available"), str(error.detail), status=error.status_code)
+    response["Retry-After"] = str(error.wait)
+    return response
+
+
+def _answer(request: HttpRequest, title: str, sentence: str, *, status: int) -> HttpResponse:
+    """JSON on the API's paths and where it is preferred, a page elsewhere."""
+    if _prefers_json(request) or "/api/" in request.path or request.path.startswith("/api-"):
+        return json_error({"detail": sentence}, status=status)
+    return _page(title, sentence, status=status)
 
 
 def _prefers_json(request: HttpRequest) -> bool:

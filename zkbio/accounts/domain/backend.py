@@ -36,11 +36,12 @@ class AccountsBackend(ModelBackend):
             return super().get_all_permissions(user_obj)
         held: set[str] | None = getattr(user_obj, "_held_permissions", None)
         if held is None:
-            held = _permissions_of(user_obj)
+            held = permissions_of(user_obj)
             user_obj._held_permissions = held  # type: ignore[attr-defined]
         return held
 
 
-def _permissions_of(user: User) -> set[str]:
+def permissions_of(user: User) -> set[str]:
+    """What was given to a user and their groups, whether or not they are active; superusers need none of it."""
     granted = Permission.objects.filter(Q(user=user) | Q(group__user=user)).order_by()
     return {f"{app}.{codename}" for app, codename in granted.values_list("content_type__app_label", "codename")}

@@ -9,8 +9,15 @@ from django.contrib.auth.backends import ModelBackend
 from django.core.cache import cache
 
 from zkbio import crypto
-from zkbio.accounts.domain.throttle import LoginThrottledError, count_attempt, forgive_attempt, purge_spent_counters
+from zkbio.accounts.domain.throttle import (
+    LoginThrottledError,
+    count_attempt,
+    forgive_attempt,
+    purge_spent_counters,
+    withdraw_attempt,
+)
 from zkbio.accounts.models import User
+from zkbio.api.errors import Unavailable
 
 _REMEMBER_SECONDS: Final = 60
 
@@ -18,7 +25,8 @@ log = logging.getLogger(__name__)
 
 
 def log_in(username: str, password: str, *, address: str) -> User | None:
-    """The active user of that name (in any letter case) and password. Raises LoginThrottledError."""
+    """The active user of that name (in any letter case) and password. Raises LoginThrottledError and Unavailable."""
+    username = User.normalize_username(username)
     if not _storable(username):
         return None
     try:
@@ -27,7 +35,11 @@ def log_in(username: str, password: str, *, address: str) -> User | None:
         log.warning("Logins from %s are held back: too many failed.", address)
         raise
     # ModelBackend hashes for unknown and disabled users too.
-    user = ModelBackend().authenticate(None, username=username, password=password)
+    try:
+        user = ModelBackend().authenticate(None, username=username, password=password)
+    except Unavailable:
+        withdraw_attempt(attempt)
+        raise
     if not isinstance(user, User):
         purge_spent_counters()
         return None
@@ -39,8 +51,9 @@ def verify_basic(username: str, password: str, *, address: str) -> User | None:
     """As :func:`log_in`, for credentials that come with every request: a good pair isn't hashed again for a minute.
 
     What is remembered is an HMAC over the pair and the stored hash, and the user is read each time: a new password or
-    a disabled user counts at once. Raises LoginThrottledError.
+    a disabled user counts at once. Raises LoginThrottledError and Unavailable.
     """
+    username = User.normalize_username(username)
     if not _storable(username):
         return None
     known = User.objects.filter(username__iexact=username, is_active=True).first()

@@ -1,9 +1,9 @@
 """Guessing passwords is slow: failed logins are counted in PostgreSQL, so in all processes together.
 
-Three counters, asked in this order; a counter that refuses keeps the ones after it from rising:
+Four counters, asked in this order; a counter that refuses keeps the ones after it from rising:
 
 * a user from one address (5 in 15 minutes): a program with a wrong password blocks itself and nobody else;
-* an address (100 in 15 minutes): one machine that tries many names;
+* an address (20 a minute, 100 in 15 minutes): one machine that tries many names;
 * a user from anywhere (20 a minute): one name tried from many machines. Addresses from which that user came in during
   the last 30 days don't ask this one, so that strangers can't keep somebody out.
 
@@ -61,24 +61,29 @@ class _Scope(NamedTuple):
 
 
 _PAIR: Final = _Scope("pair", 5, 900)
+_BURST: Final = _Scope("burst", 20, 60)
 _ADDRESS: Final = _Scope("address", 100, 900)
 _USER: Final = _Scope("user", 20, 60)
 
 
 def count_attempt(username: str, address: str) -> Attempt:
     """Count an attempt as failed before its password is looked at. Raises LoginThrottledError."""
-    user, place = username.casefold(), _place(address)
+    user, place = _as_looked_up(username), _place(address)
     pair, trusted = _hit(_PAIR, f"{user}\0{place}")
-    by_address, _ = _hit(_ADDRESS, place)
-    if trusted:
-        return Attempt((pair, by_address))
-    return Attempt((pair, by_address, _hit(_USER, user)[0]))
+    keys = (pair, _hit(_BURST, place)[0], _hit(_ADDRESS, place)[0])
+    return Attempt(keys if trusted else (*keys, _hit(_USER, user)[0]))
 
 
 def forgive_attempt(attempt: Attempt) -> None:
     """The attempt was good after all: take it back and remember the address as the user's."""
     with connection.cursor() as cursor:
         cursor.execute(_FORGIVE, {"pair": attempt.keys[0], "keys": list(attempt.keys), "days": _TRUSTED_DAYS})
+
+
+def withdraw_attempt(attempt: Attempt) -> None:
+    """Nobody looked at the password: the attempt was neither good nor bad."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FORGIVE, {"pair": None, "keys": list(attempt.keys), "days": _TRUSTED_DAYS})
 
 
 def purge_spent_counters() -> int:
@@ -95,6 +100,13 @@ def _hit(scope: _Scope, subject: str) -> tuple[str, bool]:
     if failures > scope.limit:
         raise LoginThrottledError(max(wait, 1))
     return key, trusted
+
+
+def _as_looked_up(username: str) -> str:
+    """All spellings that lead to one user are one, by the UPPER() of the look-up and of the constraint."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT upper(%s)", [username])
+        return str(cursor.fetchone()[0])
 
 
 def _place(address: str) -> str:

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import uuid4
 
-from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db import connection
+from django.db.models import Q
 from django.utils import timezone
 
 from zkbio import crypto
@@ -58,11 +58,9 @@ def verify_token(token: str) -> User | None:
     return User.from_db(connection.alias, _USER_FIELDS, columns)
 
 
-@transaction.atomic
 def revoke_tokens(user: User) -> int:
-    """End the user's token, and by the counter every signed one; the next login issues another. Gives how many."""
-    User.objects.filter(pk=user.pk).update(revocations=F("revocations") + 1)
-    return ApiToken.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
+    """End the user's tokens, as a new password does too; the next login issues another. Gives how many."""
+    return user.end_tokens()
 
 
 def _insert_token(user: User) -> None:

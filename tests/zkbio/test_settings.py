@@ -1,0 +1,83 @@
+"""Settings that keep a promise of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import psycopg2
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.test import Client
+
+from zkbio.accounts.domain.tokens import issue_token
+from zkbio.accounts.models import User
+from zkbio.celery import app
+from zkbio.launcher.roles import WEB_SETTINGS
+
+OPTIONS = "from zkbio import settings; print(settings.DATABASES['default']['OPTIONS']['options'])"
+
+
+def test_celery_reads_and_writes_json_only() -> None:
+    assert (app.conf.accept_content, app.conf.task_serializer) == (["json"], "json")
+    assert app.conf.result_accept_content is None
+
+
+def test_the_web_role_waits_shortly_for_locks_and_statements() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", OPTIONS],
+        env=os.environ | WEB_SETTINGS,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert ran.stdout.split()[:4] == ["-c", "lock_timeout=2s", "-c", "statement_timeout=15s"]
+
+
+@pytest.mark.django_db
+def test_a_connection_has_the_timeouts_of_the_settings() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('lock_timeout'), current_setting('statement_timeout')")
+        found = cursor.fetchone()
+
+    assert found == (f"{settings.DATABASE_LOCK_SECONDS}s", "0")
+
+
+@pytest.fixture
+def locked_terminals(transactional_db: None) -> Iterator[None]:
+    """Somebody else holds the table for as long as the test takes."""
+    parameters = connection.get_connection_params()
+    other = psycopg2.connect(
+        **{name: parameters[name] for name in ("dbname", "user", "host", "port", "password") if name in parameters}
+    )
+    with other.cursor() as cursor:
+        cursor.execute("LOCK TABLE iclock_terminal IN ACCESS EXCLUSIVE MODE")
+    yield
+    other.close()
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("/iclock/api/terminals/", "application/json"), ("/admin/iclock/terminal/", "text/html; charset=utf-8")],
+)
+@pytest.mark.parametrize("timeout", ["lock_timeout", "statement_timeout"])
+def test_a_query_that_took_too_long_is_a_503_in_words(
+    locked_terminals: None, path: str, kind: str, timeout: str
+) -> None:
+    user = User.objects.create_superuser("admin")
+    client = Client(headers={"Authorization": f"Token {issue_token(user)}"})
+    client.force_login(user)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET {timeout} = '100ms'")
+
+    response = client.get(path)
+
+    assert (response.status_code, response.headers["Content-Type"]) == (503, kind)
+    assert response.headers["Retry-After"] == "5"
+    assert "The database doesn't answer at the moment. Nothing was changed; please try again." in response.text
