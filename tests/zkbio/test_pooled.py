@@ -88,6 +88,7 @@ def test_a_connection_that_cannot_be_made_takes_no_place(settings_dict: dict[str
     for _ in range(SIZE + 1):
         with pytest.raises(OperationalError, match="nobody-of-that-name"):
             ask(DatabaseWrapper(settings_dict))
+        DatabaseWrapper(settings_dict).pool_of_process.pause(0)
 
 
 def test_many_threads_share_few_connections(settings_dict: dict[str, Any]) -> None:
@@ -107,3 +108,12 @@ def test_many_threads_share_few_connections(settings_dict: dict[str, Any]) -> No
         backends = set().union(*pool.map(work, range(12)))
 
     assert 1 <= len(backends) <= SIZE
+
+
+def test_a_database_that_was_away_a_moment_ago_is_not_asked_again_at_once(settings_dict: dict[str, Any]) -> None:
+    settings_dict["USER"] = "nobody-of-that-name"
+    with pytest.raises(OperationalError, match="nobody-of-that-name"):
+        ask(DatabaseWrapper(settings_dict))
+
+    with pytest.raises(OperationalError, match="could not be reached a moment ago"):
+        ask(DatabaseWrapper(settings_dict))

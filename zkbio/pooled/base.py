@@ -2,13 +2,15 @@
 
 A greenlet per client means a connection per client for Django, opened and closed at every request: five times the cost
 of the page that is read over it. Here a closed connection goes back to the process's pool if it is sound. The pool
-never holds more than ``POOL_SIZE`` connections; who finds none waits, bounded, and then is told so.
+never holds more than ``POOL_SIZE`` connections; who finds none waits, bounded, and then is told so. While the database
+is away, a process knocks about once a second, however many requests come.
 """
 
 from __future__ import annotations
 
 import select
 import threading
+import time
 from typing import Any, Final
 
 from django.db.backends.postgresql import base
@@ -17,6 +19,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2 writes the class in small letters
 
 _WAIT_SECONDS: Final = 5.0
+_PAUSE_SECONDS: Final = 1.0
 
 
 class Pool:
@@ -26,6 +29,7 @@ class Pool:
         self.size = size
         self._idle: list[Connection] = []
         self._places = threading.BoundedSemaphore(size)
+        self._shut_until = 0.0
 
     def take(self) -> Connection | None:
         """An idle connection, or None with a place for a new one. Raises OperationalError."""
@@ -36,6 +40,9 @@ class Pool:
             if _is_sound(connection):
                 return connection
             connection.close()
+        if time.monotonic() < self._shut_until:
+            self.free_place()
+            raise OperationalError("the database could not be reached a moment ago")
         return None
 
     def give_back(self, connection: Connection) -> None:
@@ -49,6 +56,10 @@ class Pool:
     def free_place(self) -> None:
         """The place was taken for a connection that could not be made."""
         self._places.release()
+
+    def pause(self, seconds: float) -> None:
+        """Nobody tries to connect for that long: they are told at once."""
+        self._shut_until = time.monotonic() + seconds
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -68,9 +79,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
         kept = pool.take()
         if kept is not None:
             return kept
+        began = time.monotonic()
         try:
             return super().get_new_connection(conn_params)
         except BaseException:
+            # As long again as the attempt took: a connection that times out holds up the whole process meanwhile.
+            pool.pause(_PAUSE_SECONDS + time.monotonic() - began)
             pool.free_place()
             raise
 
