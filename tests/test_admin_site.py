@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import re
+from html import unescape
 
 import pytest
 from django.contrib import admin
@@ -219,3 +220,61 @@ def test_the_site_has_a_name_of_its_own(admin_client):
     html = admin_client.get(reverse("admin:index")).text
     assert "Django administration" not in html
     assert "Terminals, people and punches" in html
+
+
+SECRETS = [
+    ("personnel.Employee", "self_password"),
+    ("personnel.Employee", "device_password_sealed"),
+    ("devices.Device", "comm_key_sealed"),
+    ("devices.SyncRun", "device__comm_key_sealed"),
+    ("accounts.User", "password"),
+    ("accounts.ApiToken", "digest"),
+    ("accounts.ApiToken", "user__password"),
+    ("auth.Group", "user__password"),
+    ("personnel.Area", "employees__self_password"),
+    ("personnel.Department", "employees__self_password"),
+    ("personnel.Position", "employees__self_password"),
+    ("iclock.Terminal", "device__comm_key_sealed"),
+    ("iclock.Transaction", "emp__self_password"),
+    ("iclock.QuarantinedRecord", "raw"),
+]
+
+
+@pytest.mark.parametrize(("label", "column"), SECRETS)
+@pytest.mark.parametrize("asked", ["{}", "{}__startswith", "{}__exact", "{}__regex", "{}__gte", "{}__isnull"])
+def test_no_list_says_what_a_secret_begins_with(label, column, asked, admin_client):
+    assert admin_client.get(list_of(label), {asked.format(column): "a"}).status_code == 400
+
+
+@everywhere
+def test_a_list_answers_to_no_column_that_it_doesnt_declare(label, admin_client):
+    model_admin = admin.site._registry[MODELS[label]]
+    declared = " ".join(map(str, [*model_admin.list_filter, *model_admin.search_fields]))
+    plain = [field.name for field in MODELS[label]._meta.concrete_fields if not field.is_relation]
+    undeclared = [name for name in plain if name not in declared]
+    answers = {name: admin_client.get(list_of(label), {f"{name}__gte": "1"}).status_code for name in undeclared}
+    assert answers == dict.fromkeys(undeclared, 400)
+
+
+def list_of(label: str) -> str:
+    opts = MODELS[label]._meta
+    return reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist")
+
+
+@everywhere
+def test_every_filter_that_a_list_offers_works(label, admin_client):
+    make_row_of_everything(1)
+    page = list_of(label)
+    offered = re.findall(r'href="(\?[^"]+)"', admin_client.get(page).text)
+    assert {admin_client.get(page + unescape(link)).status_code for link in offered} <= {200}
+
+
+def test_all_runs_of_a_device_are_a_list(admin_client):
+    make_row_of_everything(1)
+    device = Device.objects.get()
+    assert admin_client.get(f"/admin/devices/syncrun/?device__id__exact={device.pk}").status_code == 200
+
+
+def test_a_failed_login_says_which_of_both_is_case_sensitive(client):
+    html = client.post("/admin/login/", {"username": "nobody", "password": "x"}).text
+    assert "Capital letters matter in the password only." in html

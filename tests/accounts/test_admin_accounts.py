@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -118,3 +118,69 @@ def test_who_may_change_logins_cannot_touch_a_superuser():
     assert [answer.status_code for answer in answers] == [403, 403, 403]
     boss.refresh_from_db()
     assert boss.check_password("x")
+
+
+def touches(client: Client, user: User) -> list[int]:
+    """Statuses of changing a login, setting its password and deleting it."""
+    typed = {"usable_password": "true", "password1": "Tr0ub4dor&3", "password2": "Tr0ub4dor&3"}
+    return [
+        client.post(change(user), form(user, email="x@example.com")).status_code,
+        client.post(reverse("admin:auth_user_password_change", args=[user.pk]), typed).status_code,
+        client.post(reverse("admin:accounts_user_delete", args=[user.pk]), {"post": "yes"}).status_code,
+    ]
+
+
+def give(user: User, *codenames: str) -> None:
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_nobody_touches_a_login_that_may_do_more(active):
+    client = staff("change_user", "view_user", "delete_user")
+    chief = User.objects.create_user("chief", password="x", is_staff=True, is_active=active)
+    give(chief, "view_user", "change_device")
+    assert touches(client, chief) == [403, 403, 403]
+    chief.refresh_from_db()
+    assert (chief.check_password("x"), chief.email) == (True, "")
+
+
+def test_what_a_group_gives_counts_as_more():
+    client = staff("change_user", "view_user", "delete_user")
+    chief = User.objects.create_user("chief", password="x")
+    group = Group.objects.create(name="chiefs")
+    group.permissions.set(Permission.objects.filter(codename="change_device"))
+    chief.groups.add(group)
+    assert touches(client, chief) == [403, 403, 403]
+
+
+def test_a_login_that_may_do_more_is_not_deleted_among_others():
+    client = staff("change_user", "view_user", "delete_user")
+    chief = User.objects.create_user("chief", password="x")
+    give(chief, "change_device")
+    chosen = {"action": "delete_selected", "_selected_action": [chief.pk], "post": "yes"}
+    client.post("/admin/accounts/user/", chosen)
+    assert User.objects.filter(pk=chief.pk).exists()
+
+
+def test_a_login_that_may_do_no_more_can_be_touched():
+    client = staff("change_user", "view_user", "delete_user")
+    colleague = User.objects.create_user("colleague", password="x")
+    give(colleague, "view_user")
+    assert touches(client, colleague) == [302, 302, 302]
+
+
+def test_only_superusers_change_what_groups_may_do(admin_client):
+    client = staff("view_group", "add_group", "change_group", "delete_group")
+    group = Group.objects.create(name="readers")
+    User.objects.get(username="clerk").groups.add(group)
+    everything = {"name": "readers", "permissions": list(Permission.objects.values_list("pk", flat=True))}
+    page = reverse("admin:auth_group_change", args=[group.pk])
+    posts = [
+        (page, everything),
+        ("/admin/auth/group/add/", {**everything, "name": "chiefs"}),
+        (reverse("admin:auth_group_delete", args=[group.pk]), {"post": "yes"}),
+    ]
+    assert [client.post(where, typed).status_code for where, typed in posts] == [403, 403, 403]
+    assert client.get(page).status_code == 200
+    assert (Group.objects.count(), group.permissions.count()) == (1, 0)
+    assert [admin_client.post(where, typed).status_code for where, typed in posts] == [302, 302, 302]

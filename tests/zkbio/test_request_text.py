@@ -23,7 +23,7 @@ CHARSETS = ["rot13", "zlib", "hex", "idna", "punycode", "undefined", "utf-7", "u
 
 @pytest.fixture(autouse=True)
 def _connection_of_the_test() -> Iterator[None]:
-    """The handler closes a connection that is in a transaction, as the test's is; the test client prevents that itself."""
+    """The handler closes a connection that is in a transaction, as the test's is; Django's test client prevents it."""
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
     yield
