@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,6 @@ from bench.simulated import ROOT, Terminals, simulated
 from devices.models import Device, SyncRun
 from zkbio.launcher.processes import wait_until
 from zkbio.launcher.roles import beat_command, worker_command
-from zkbio.launcher.state import StateDir
 
 TERMINALS, DEAD = 500, 50
 LATENCY = 0.2
@@ -79,7 +77,7 @@ def _poll(which: Q) -> float:
 @contextmanager
 def _worker() -> Iterator[psutil.Process]:
     """The Celery worker and beat with the commands of ./script/start."""
-    commands: Sequence[list[str]] = (worker_command(), beat_command(StateDir(ROOT / os.environ["STATE_DIR"])))
+    commands: Sequence[list[str]] = (worker_command(), beat_command())
     running = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) for command in commands]
     try:
         yield psutil.Process(running[0].pid)

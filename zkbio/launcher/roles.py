@@ -35,17 +35,18 @@ def web_command(options: Options) -> list[str]:
 
 
 def worker_command() -> list[str]:
+    """Quiet: Celery's banner is printed, not logged, and a program that prints onto a full disk ends."""
     return [
-        *(sys.executable, "-m", "celery", "-A", "zkbio.celery:app", "worker", "--pool", "threads"),
+        *(sys.executable, "-m", "celery", "--quiet", "-A", "zkbio.celery:app", "worker", "--pool", "threads"),
         *("--concurrency", str(WORKER_THREADS), "--without-gossip", "--without-mingle", "--loglevel", "INFO"),
     ]
 
 
-def beat_command(state: StateDir) -> list[str]:
-    schedule = str(state.run / "beat-schedule")
+def beat_command() -> list[str]:
+    """What is due stands in PostgreSQL, so beat keeps no file of its own, which a full disk would end it by."""
     return [
-        *(sys.executable, "-m", "celery", "-A", "zkbio.celery:app", "beat", "--schedule", schedule),
-        *("--pidfile=", "--loglevel", "INFO"),
+        *(sys.executable, "-m", "celery", "--quiet", "-A", "zkbio.celery:app", "beat"),
+        *("--scheduler", "celery.beat:Scheduler", "--pidfile=", "--loglevel", "INFO"),
     ]
 
 

@@ -132,8 +132,6 @@ class Start:
         left = roles.stop_leftovers(self.state)
         if left:
             say(f"An earlier start was killed; ended what it left: {', '.join(left)}.")
-        for schedule in self.state.run.glob("beat-schedule*"):
-            schedule.unlink()  # a kill may have damaged it, and what is due stands in PostgreSQL
 
     # -- PostgreSQL and Redis
 
@@ -231,7 +229,7 @@ class Start:
             commands = {
                 "web": roles.web_command(self.options),
                 "worker": roles.worker_command(),
-                "beat": roles.beat_command(self.state),
+                "beat": roles.beat_command(),
             }
             for key, command in commands.items():
                 environ = self.environ | (roles.WEB_SETTINGS if key == "web" else {})
