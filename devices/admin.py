@@ -64,7 +64,7 @@ class DeviceForm(forms.ModelForm[Device]):
 class DeviceAdmin(TypedColumnsAdmin[Device]):
     form = DeviceForm
     also_saved = ("comm_key_sealed", "updated_at")
-    list_display = ("name", "address", "enabled", "state", "last_run", "next_poll", "terminal")
+    list_display = ("name", "address", "enabled", "state", "last_run", "next_poll", "serial_number")
     list_select_related = ("terminal",)
     list_filter = ("enabled", "transport")
     list_per_page = 100
@@ -133,11 +133,11 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
         return "Waiting for its first reading" if _last_run(device) is None else "Read"
 
     @admin.display(description="last run")
-    def last_run(self, device: Device) -> SafeString | str:
+    def last_run(self, device: Device) -> str:
         run = _last_run(device)
         if run is None:
             return "-"
-        return _sentence(_failure(run["code"], run["error"]) or SyncRun.Outcome(run["outcome"]).label)
+        return _failure(run["code"], run["error"]) or str(SyncRun.Outcome(run["outcome"]).label)
 
     @admin.display(description="last success")
     def last_success(self, device: Device) -> str:
@@ -145,8 +145,12 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
         return second(good.aggregate(last=Max("finished_at"))["last"])
 
     @admin.display(description="next poll", ordering="next_poll_at")
-    def next_poll(self, device: Device) -> SafeString | str:
-        return _unbroken(second(device.next_poll_at)) if device.enabled else "Not polled"
+    def next_poll(self, device: Device) -> str:
+        return second(device.next_poll_at) if device.enabled else "Not polled"
+
+    @admin.display(description="terminal", ordering="terminal__sn")
+    def serial_number(self, device: Device) -> str:
+        return device.terminal.sn if device.terminal else "-"
 
     @admin.display(description="lease")
     def lease(self, device: Device) -> str:
@@ -172,8 +176,11 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
 
 @admin.register(SyncRun)
 class SyncRunAdmin(ReadOnlyAdmin[SyncRun]):
-    list_display = ("started", "device", "outcome", "failure", "punches", "took", "trigger")
-    fields = ("started", "finished", "device", "trigger", "outcome", "failure", "punches", "users", "drift", "took")
+    list_display = ("started", "device_name", "outcome", "failure", "punches", "took", "trigger")
+    fields = (
+        *("started", "finished", "took", "device", "trigger", "outcome", "failure"),
+        *("announced", "punches", "users", "drift"),
+    )
     list_select_related = ("device",)
     list_filter = ("outcome", "trigger")
     list_per_page = 100
@@ -184,16 +191,20 @@ class SyncRunAdmin(ReadOnlyAdmin[SyncRun]):
     search_fields = ("device__key__exact", "device__name", "device__host__exact")
 
     @admin.display(description="started", ordering="id")
-    def started(self, run: SyncRun) -> SafeString:
-        return _unbroken(second(run.started_at))
+    def started(self, run: SyncRun) -> str:
+        return second(run.started_at)
+
+    @admin.display(description="device")
+    def device_name(self, run: SyncRun) -> str:
+        return run.device.name
 
     @admin.display(description="finished")
     def finished(self, run: SyncRun) -> str:
         return second(run.finished_at)
 
     @admin.display(description="error")
-    def failure(self, run: SyncRun) -> SafeString | str:
-        return _sentence(_failure(run.error_code, run.error)) if run.error else "-"
+    def failure(self, run: SyncRun) -> str:
+        return _failure(run.error_code, run.error) or "-"
 
     @admin.display(description="punches")
     def punches(self, run: SyncRun) -> str:
@@ -206,7 +217,7 @@ class SyncRunAdmin(ReadOnlyAdmin[SyncRun]):
             f"{run.known} known",
             *(f"{number} {word}" for word, number in rare.items() if number),
         ]
-        return f"{', '.join(told)}, of {run.announced}"
+        return ", ".join(told)
 
     @admin.display(description="seconds")
     def took(self, run: SyncRun) -> str:
@@ -216,14 +227,6 @@ class SyncRunAdmin(ReadOnlyAdmin[SyncRun]):
 def _failure(code: str, error: str) -> str:
     """The sentence after its code, under which docs/devices.md says what to do."""
     return f"{code}: {error}" if code else error
-
-
-def _sentence(text: str) -> SafeString:
-    return format_html('<span class="sentence">{}</span>', text)
-
-
-def _unbroken(text: str) -> SafeString:
-    return format_html('<span class="nowrap">{}</span>', text)
 
 
 def _is_leased(device: Device) -> bool:

@@ -157,9 +157,8 @@ class TransactionAdmin(ReadOnlyAdmin[Transaction]):
         "emp_code",
         "person",
         "punched",
-        "terminal_sn",
-        "terminal_alias",
-        "state",
+        "terminal_name",
+        "punch_state_word",
         "verified",
         "brought_by",
         "uploaded",
@@ -172,11 +171,11 @@ class TransactionAdmin(ReadOnlyAdmin[Transaction]):
     show_facets = admin.ShowFacets.NEVER
     paginator = PunchPaginator
     ordering = ("-id",)
-    sortable_by = ("id", "emp_code", "punched", "terminal_sn", "uploaded")
+    sortable_by = ("id", "emp_code", "punched", "terminal_name", "uploaded")
     search_fields = ("emp_code__exact", "terminal_sn__exact")
     search_help_text = "An employee code or a terminal's serial number, in full, or a day such as 2026-03-31."
     fieldsets = (
-        (None, {"fields": ("id", "emp_code", "person", "punched", "state", "verified", "work_code")}),
+        (None, {"fields": ("id", "emp_code", "person", "punched", "punch_state_word", "verified", "work_code")}),
         ("Terminal", {"fields": ("terminal_sn", "terminal_alias", "area_alias", "brought_by")}),
         ("Time", {"fields": ("instant", "utc_offset", "clock_note", "uploaded")}),
         ("Details", {"fields": ("is_attendance", "is_mask", "temperature")}),
@@ -201,8 +200,12 @@ class TransactionAdmin(ReadOnlyAdmin[Transaction]):
     def punched(self, punch: Transaction) -> str:
         return second(punch.punch_time)
 
+    @admin.display(description="terminal", ordering="terminal_sn")
+    def terminal_name(self, punch: Transaction) -> str:
+        return punch.terminal_alias or punch.terminal_sn
+
     @admin.display(description="state")
-    def state(self, punch: Transaction) -> str:
+    def punch_state_word(self, punch: Transaction) -> str:
         return PUNCH_STATES.get(punch.punch_state, str(punch.punch_state))
 
     @admin.display(description="verified by")

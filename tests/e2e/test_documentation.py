@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,6 @@ import pytest
 
 from devices.simulator import SimulatedTerminal, TerminalSpec
 from tests.e2e.test_launcher import PASSWORD, Launch, launched
-from zkbio.launcher.programs import POSTGRES_MAJOR, POSTGRES_PACKAGE, package_folder
 from zkbio.launcher.state import ROOT
 from zkbio.launcher.throwaway import throwaway_state
 from zkbio.launcher.valkey import free_port
@@ -43,19 +43,27 @@ def launch() -> Iterator[Launch]:
         yield running
 
 
-def run(script: str, launch: Launch, gate: SimulatedTerminal) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module")
+def checkout(launch: Launch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a reader stands in: the commands, the environment, and the state of the platform that runs."""
+    made = tmp_path_factory.mktemp("checkout")
+    for name, target in {"script": ROOT / "script", ".venv": Path(sys.prefix), "var": launch.state_dir}.items():
+        (made / name).symlink_to(target)
+    return made
+
+
+def run(script: str, launch: Launch, gate: SimulatedTerminal, checkout: Path) -> subprocess.CompletedProcess[str]:
     here = script.replace("192.168.1.201", f"{gate.host} --port {gate.port}").replace(
         "localhost:8097", f"127.0.0.1:{launch.port}"
     )
-    here = re.sub(r"\bvar(?=[/ \n])", str(launch.state_dir), here)
     environ = {
-        "PATH": f"{package_folder(POSTGRES_PACKAGE)}/pginstall{POSTGRES_MAJOR}/bin:{os.environ['PATH']}",
+        "PATH": os.environ["PATH"],
         "STATE_DIR": str(launch.state_dir),
         "API_PORT": str(launch.port),
         "ADMIN_PASSWORD": PASSWORD,
     }
     return subprocess.run(
-        ["sh", "-eu", "-c", here], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=120, check=False
+        ["sh", "-eu", "-c", here], cwd=checkout, env=environ, capture_output=True, text=True, timeout=120, check=False
     )
 
 
@@ -66,38 +74,40 @@ def test_the_readme_begins_with_the_two_commands() -> None:
     ]
 
 
-def test_the_readmes_other_commands_do_what_they_say(launch: Launch, gate: SimulatedTerminal) -> None:
-    adding, reading = commands("README.md")[1:]
+def test_the_readmes_other_commands_do_what_they_say(launch: Launch, gate: SimulatedTerminal, checkout: Path) -> None:
+    scripts = commands("README.md")[1:]
 
-    added, read = run(adding, launch, gate), run(reading, launch, gate)
+    added, removed, read = (run(script, launch, gate, checkout) for script in scripts)
 
     assert added.returncode == 0, added.stderr
     assert "front_gate" in added.stdout
+    assert removed.returncode == 0, removed.stderr
+    assert "Removed Front gate" in removed.stdout
     assert read.returncode == 0, read.stderr
     assert '"emp_code":"1001"' in read.stdout.replace(": ", ":")
     assert '"terminal_sn":"DOC0001"' in read.stdout.replace(": ", ":")
 
 
-@pytest.mark.parametrize(("document", "but"), [("docs/api.md", ()), ("docs/devices.md", ("add_device", "simulator"))])
+@pytest.mark.parametrize(("document", "but"), [("docs/api.md", ()), ("docs/devices.md", ("simulator",))])
 def test_the_documents_commands_run_one_after_the_other(
-    document: str, but: tuple[str, ...], launch: Launch, gate: SimulatedTerminal
+    document: str, but: tuple[str, ...], launch: Launch, gate: SimulatedTerminal, checkout: Path
 ) -> None:
-    """``but`` those that other tests run: the README's, and one that never ends."""
+    """``but`` one that never ends, which another test runs."""
     script = "".join(block for block in commands(document) if not any(word in block for word in but))
 
-    done = run(script, launch, gate)
+    done = run(script, launch, gate, checkout)
 
     assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
 
 
-def test_a_backup_can_be_made_and_restored(launch: Launch, gate: SimulatedTerminal, tmp_path: Path) -> None:
+def test_a_backup_can_be_made_and_restored(launch: Launch, gate: SimulatedTerminal, checkout: Path) -> None:
     (backup,) = [block for block in commands("docs/operations.md") if "pg_dump" in block]
     (restore,) = [block for block in commands("docs/operations.md") if "pg_restore" in block]
 
-    done = run(f"cd {tmp_path}\n{backup}{restore}", launch, gate)
+    done = run(backup + restore, launch, gate, checkout)
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert (tmp_path / "zkbio.dump").stat().st_size > 10_000
+    assert (checkout / "zkbio.dump").stat().st_size > 10_000
 
 
 def test_the_simulators_command_starts_a_terminal(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_codes_are_shown_in_the_apis_words(admin_client):
     punch("7", dt.datetime(2024, 6, 26), punch_state=1, verify_type=1, source=2)
     punch("7", dt.datetime(2024, 6, 27), punch_state=77, verify_type=88, source=0)
     rows = [[strip_tags(str(cell)) for cell in row] for row in admin_client.get(LIST).context["results"]]
-    assert [row[6:9] for row in rows] == [
+    assert [row[5:8] for row in rows] == [
         ["77", "88", "Import"],
         ["Check Out", "Fingerprint", "Terminal, by PUSH"],
     ]
