@@ -64,7 +64,7 @@ def _as_api_error(error: Exception) -> Exception:
     if isinstance(error, DomainError):
         return exceptions.ValidationError(as_serializer_error(error))
     if isinstance(error, OperationalError | InterfaceError):
-        log.error("The database doesn't answer: %s", str(error).strip())
+        log.error("The database doesn't answer: %s", str(error).strip().partition("\n")[0])
         return Unavailable()
     if isinstance(error, SuspiciousOperation):
         log.warning("A request was refused: %s", error)
