@@ -3,7 +3,7 @@
 A greenlet per client means a connection per client for Django, opened and closed at every request: five times the cost
 of the page that is read over it. Here a closed connection goes back to the process's pool if it is sound. The pool
 never holds more than ``POOL_SIZE`` connections; who finds none waits, bounded, and then is told so. While the database
-is away, a process knocks about once a second, however many requests come.
+is away, a process knocks every other second at most, however many requests come.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2 writes the class in small letters
 
 _WAIT_SECONDS: Final = 5.0
-_PAUSE_SECONDS: Final = 1.0
+_PAUSE_SECONDS: Final = 2.0
 
 
 class Pool:
