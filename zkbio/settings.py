@@ -145,7 +145,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": [
         "zkbio.api.parsers.ORJSONParser",
         "rest_framework.parsers.FormParser",
-        "zkbio.api.parsers.ReadableMultiPartParser",
+        "rest_framework.parsers.MultiPartParser",
     ],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "zkbio.api.errors.exception_handler",

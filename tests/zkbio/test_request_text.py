@@ -77,15 +77,6 @@ def test_a_character_hidden_in_another_charset_reaches_no_filter() -> None:
 
 
 @pytest.mark.parametrize("kind", ["text/plain; x*=rot13''%41", "text/plain; x*=nothing''%41"])
-@pytest.mark.parametrize(("path", "status"), [("/api-token-auth/", 400), ("/admin/login/", 403)])
+@pytest.mark.parametrize(("path", "status"), [("/api-token-auth/", 415), ("/admin/login/", 403)])
 def test_a_content_type_that_cant_be_read_counts_as_none(path: str, status: int, kind: str) -> None:
-    assert ask("POST", path, b"x", CONTENT_TYPE=kind)[0] in {status, 415}
-
-
-@pytest.mark.parametrize("encoding", ["rot13", "nothing", "undefined"])
-def test_a_part_in_an_encoding_that_is_none_is_a_400(encoding: str) -> None:
-    part = f"--x\r\nContent-Disposition: form-data; name*={encoding}''%41\r\n\r\nadmin\r\n--x--\r\n".encode()
-
-    status, _ = ask("POST", "/api-token-auth/", part, CONTENT_TYPE="multipart/form-data; boundary=x")
-
-    assert status == 400
+    assert ask("POST", path, b"x", CONTENT_TYPE=kind)[0] == status

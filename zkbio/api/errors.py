@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 from django.conf import settings
-from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.core.exceptions import PermissionDenied
 from django.core.exceptions import ValidationError as DomainError
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -66,9 +66,6 @@ def _as_api_error(error: Exception) -> Exception:
     if isinstance(error, OperationalError | InterfaceError):
         log.error("The database doesn't answer: %s", str(error).strip().partition("\n")[0])
         return Unavailable()
-    if isinstance(error, SuspiciousOperation):
-        log.warning("A request was refused: %s", error)
-        return exceptions.ParseError(_unreadable())
     return error
 
 
@@ -97,12 +94,11 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 - Django's signature
-    """400 for what Django refuses before a view looks at it."""
-    return _answer(request, _("Bad request"), _unreadable(), status=400)
-
-
-def _unreadable() -> str:
-    return _("This request can't be served: too many or too large parameters, or a host, path or filter that is none.")
+    """400 for what Django calls suspicious: thousands of parameters, a foreign host, a filter that no list offers."""
+    sentence = _(
+        "This request can't be served: too many or too large parameters, or a host, path or filter that is none."
+    )
+    return _answer(request, _("Bad request"), sentence, status=400)
 
 
 def _unavailable(request: HttpRequest, error: Unavailable) -> HttpResponse:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
-from django.http.multipartparser import MultiPartParserError
 from django.utils.http import parse_header_parameters
 
 
@@ -18,15 +17,9 @@ class Utf8Request(WSGIRequest):
         """Leaves the encoding alone; a ``Content-Type`` that can't be read counts as none."""
         try:
             self.content_type, self.content_params = parse_header_parameters(meta.get("CONTENT_TYPE", ""))
-        except (LookupError, ValueError):
+        except ValueError:  # a parameter in an encoding that is none
             meta["CONTENT_TYPE"] = self.content_type = ""
             self.content_params = {}
-
-    def parse_file_upload(self, META: Any, post_data: Any) -> Any:  # noqa: N803 - Django's signature
-        try:
-            return super().parse_file_upload(META, post_data)
-        except LookupError as error:  # a part's header in an encoding that is none
-            raise MultiPartParserError(str(error)) from error
 
 
 class Utf8Handler(WSGIHandler):
