@@ -39,7 +39,8 @@ class Launch:
         return self.output.read_text()
 
     def await_ready(self) -> None:
-        assert wait_until(lambda: "Ready after" in self.said() or self.process.poll() is not None, READY_SECONDS)
+        done = wait_until(lambda: "Ready after" in self.said() or self.process.poll() is not None, READY_SECONDS)
+        assert done, self.said()
         assert self.process.poll() is None, self.said()
 
     def descendants(self) -> list[psutil.Process]:
