@@ -1,0 +1,64 @@
+"""python -m zkbio.launcher.container web|worker|beat|migrate|health|secrets: one role as the process of a container.
+
+Commands and settings are those of ./script/start; PostgreSQL, Redis and the secrets come by the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from zkbio.launcher import roles, secret_file
+from zkbio.launcher.options import Options
+from zkbio.launcher.start import answers
+from zkbio.launcher.state import ROOT, StateDir
+
+# Names of the services in docker-compose.yml; the passwords have no character that a URL would have to escape.
+DATABASE_URL = "postgres://zkbio:{POSTGRES_PASSWORD}@postgres:5432/zkbio"
+REDIS_URL = "redis://:{REDIS_PASSWORD}@redis:6379/0"
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    match arguments:
+        case ["web" | "worker" | "beat" | "migrate" as role]:
+            command = role_command(role, options_of(environ))
+            more = roles.WEB_SETTINGS if role == "web" else {}
+            os.execve(command[0], command, {**environ, **more})  # noqa: S606 - so that signals reach the role itself
+        case ["health"]:
+            return 0 if answers(options_of(environ), {"ALLOWED_HOSTS": "localhost", **environ}) else 1
+        case ["secrets"]:
+            print(secrets_file(), end="")
+            return 0
+    print(__doc__, file=sys.stderr)
+    return 2
+
+
+def role_command(role: str, options: Options) -> list[str]:
+    commands = {
+        "web": roles.web_command(options),
+        "worker": roles.worker_command(),
+        "beat": roles.beat_command(),
+        "migrate": [sys.executable, str(ROOT / "manage.py"), "migrate", "--noinput"],
+    }
+    return commands[role]
+
+
+def options_of(environ: Mapping[str, str]) -> Options:
+    """Where the web role listens; the state folder is not used, for a container keeps nothing in it."""
+    host, port = environ.get("API_HOST", "0.0.0.0"), int(environ.get("API_PORT", "8097"))  # noqa: S104
+    return Options(state=StateDir(Path("/data")), host=host, port=port)
+
+
+def secrets_file() -> str:
+    """New secrets, and the addresses that hold their passwords: the .env beside docker-compose.yml."""
+    made = secret_file.generate()
+    made.pop("POSTGRES_SUPERUSER_PASSWORD")
+    made["DATABASE_URL"] = DATABASE_URL.format(**made)
+    made["REDIS_URL"] = REDIS_URL.format(**made)
+    return secret_file.HEADER + "".join(f"{name}={value}\n" for name, value in made.items())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))
