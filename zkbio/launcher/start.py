@@ -232,7 +232,7 @@ class Start:
                 "beat": roles.beat_command(),
             }
             for key, command in commands.items():
-                environ = self.environ | (roles.WEB_SETTINGS if key == "web" else {})
+                environ = (roles.WEB_SETTINGS if key == "web" else {}) | self.environ
                 self.supervisor.start(roles.service(key, command, environ=environ, state=self.state))
             with self.signals.interruptible():
                 self.await_web()
