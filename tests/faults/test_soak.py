@@ -72,7 +72,7 @@ from .visits import (
 pytestmark = pytest.mark.django_db(transaction=True)
 
 _TELLING: Final = (protocol.CMD_CONNECT, protocol.CMD_OPTIONS_RRQ, protocol.CMD_GET_TIME, SIZES, READ, None)
-_RING: Final = 400
+_RING: Final = 100
 
 Draw = Callable[[random.Random], Fault]
 _FAULTS: Final[tuple[Draw, ...]] = (
@@ -187,7 +187,7 @@ def soak(seed: int, *, count: int, seconds: float) -> None:
 def furnish(running: ExitStack, number: int, draw: random.Random) -> Place:
     widths = draw.choice(GENERATIONS)
     capacity = draw.choice((_RING, 100_000))
-    punches = draw.choice((0, 1, 30, 300)) if capacity == _RING else draw.choice((0, 300, 3_000))
+    punches = draw.choice((0, 60, 100)) if capacity == _RING else draw.choice((0, 300, 3_000))
     spec = a_spec(f"SOAK{number:03}", widths=widths, punches=punches, punch_capacity=capacity, idle_seconds=5)
     unit = running.enter_context(SimulatedTerminal(spec))
     return Place(unit, udp=draw.random() < 0.2, draw=random.Random(draw.random()))

@@ -48,7 +48,9 @@ from devices.simulator import (
 )
 from devices.simulator.rows import BadRow
 from devices.simulator.state import Table
+from iclock.domain.ingest import record_punches
 from iclock.models import QuarantinedRecord, Terminal, Transaction
+from iclock.punch import Punch, Source
 
 from .visits import (
     GENERATIONS,
@@ -288,6 +290,23 @@ def test_row_14_three_merges_of_the_same_keys_in_different_order() -> None:
         assert [type(error) for error in errors] == [LeaseLostError, LeaseLostError, type(None)]
         assert stored(units[0]) == ledger(units[2])
         assert_one_good_cycle_brings_all(device, units[2])
+
+
+def test_row_14_three_sources_bring_the_same_keys_at_once() -> None:
+    terminal = Terminal.objects.create(sn="ROW14", alias="Door")
+    log = [Punch(punch.user_id, punch.time, 0, 1) for punch in a_log(6_000)]
+    orders = {Source.PULL: log, Source.PUSH: log[::-1], Source.IMPORT: log[3_000:] + log[:3_000]}
+    together = Barrier(3)
+
+    def merge(source: Source) -> int:
+        together.wait(timeout=30)
+        return record_punches(terminal, orders[source], source=source).new
+
+    with ThreadPoolExecutor(3) as pool:
+        assert sum(pool.map(lambda source: closing(merge, source), orders)) == 6_000
+
+    rows = Transaction.objects.values_list("emp_code", "punch_time")
+    assert sorted(rows) == sorted((punch.emp_code, punch.punch_time) for punch in log)
 
 
 def until_asked(unit: SimulatedTerminal, command: int) -> None:

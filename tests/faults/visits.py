@@ -51,7 +51,12 @@ def a_spec(
     serial: str = "FAULT1", *, punches: int = 3_000, widths: tuple[int, int] = (72, 40), **more: Any
 ) -> TerminalSpec:
     user_width, punch_width = widths
-    facts = {"users": PEOPLE, "punches": a_log(punches), "user_width": user_width, "punch_width": punch_width} | more
+    facts: dict[str, Any] = {
+        "users": PEOPLE,
+        "punches": a_log(punches),
+        "user_width": user_width,
+        "punch_width": punch_width,
+    } | more
     return TerminalSpec(serial=serial, **facts)
 
 
