@@ -2,33 +2,52 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from celery import shared_task
 from celery.signals import worker_shutting_down
+from django.db import Error
 
 from devices.domain import history, schedule, sync
+from devices.domain.lease import LeaseLostError
 from devices.driver.guarded import stop_all
 from devices.models import SyncRun
+
+_log = logging.getLogger(__name__)
 
 
 @shared_task(name="devices.claim_due")
 def claim_due() -> None:
     """The tick: queue one visit for each device that is due."""
-    for device_id in schedule.claim_due():
-        sync_device.apply_async(kwargs={"device_id": device_id}, expires=schedule.MESSAGE_SECONDS)
+    with _told_in_a_sentence():
+        for device_id in schedule.claim_due():
+            sync_device.apply_async(kwargs={"device_id": device_id}, expires=schedule.MESSAGE_SECONDS)
 
 
 @shared_task(name="devices.sync_device")
 def sync_device(*, device_id: int) -> None:
     """One visit to one device."""
-    sync.sync_device(device_id, trigger=SyncRun.Trigger.SCHEDULE)
+    with _told_in_a_sentence():
+        sync.sync_device(device_id, trigger=SyncRun.Trigger.SCHEDULE)
 
 
 @shared_task(name="devices.purge_runs")
 def purge_runs() -> None:
     """Forget old visits."""
-    history.purge_runs()
+    with _told_in_a_sentence():
+        history.purge_runs()
+
+
+@contextmanager
+def _told_in_a_sentence() -> Iterator[None]:
+    """A database that is away, or a lease that was lost, is no defect: the work stays due, and is done then."""
+    try:
+        yield
+    except (Error, LeaseLostError) as error:
+        _log.error("Not done, and still due: %s", str(error).strip().partition("\n")[0])
 
 
 @worker_shutting_down.connect
