@@ -180,7 +180,8 @@ def soak(seed: int, *, count: int, seconds: float) -> None:
             round_of_visits(places, workers, draw)
         for place in places:
             place.unit.faults = Faults()
-        settle(places)
+        with override_settings(DEVICE_SESSION_SECONDS=60):
+            settle(places)
         check(places)
 
 
@@ -214,6 +215,8 @@ def settle(places: list[Place]) -> None:
     """One good cycle; the daily full read is due, for a log that was cleared and refilled may look unchanged."""
     Device.objects.update(log_read_at=None, lease_expires_at=None)
     for place in places:
+        place.unit.stop()  # over UDP a unit that drips to a client long gone would go on doing so
+        place.unit.start()
         until_back(place.unit)
         assert_one_good_cycle_brings_all(place.device, place.unit)
 
