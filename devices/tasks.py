@@ -9,7 +9,8 @@ from typing import Any
 
 from celery import shared_task
 from celery.signals import worker_shutting_down
-from django.db import Error
+from django.db import InterfaceError, OperationalError
+from kombu.exceptions import OperationalError as BrokerError
 
 from devices.domain import history, schedule, sync
 from devices.domain.lease import LeaseLostError
@@ -43,10 +44,10 @@ def purge_runs() -> None:
 
 @contextmanager
 def _told_in_a_sentence() -> Iterator[None]:
-    """A database that is away, or a lease that was lost, is no defect: the work stays due, and is done then."""
+    """A store that is away, or a lease that was lost, is no defect: the work stays due, and is done then."""
     try:
         yield
-    except (Error, LeaseLostError) as error:
+    except (OperationalError, InterfaceError, LeaseLostError, BrokerError) as error:
         _log.error("Not done, and still due: %s", str(error).strip().partition("\n")[0])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from django.db import connection
 
@@ -15,19 +17,23 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     "task", [claim_due, purge_runs, lambda: sync_device(device_id=1)], ids=["claim", "purge", "sync"]
 )
-def test_a_table_that_is_away_is_one_sentence(task: object, caplog: pytest.LogCaptureFixture) -> None:
-    names = [("devices_device", "away_device"), ("devices_syncrun", "away_syncrun")]
-    with connection.cursor() as cursor:
-        for table, away in names:
-            cursor.execute(f"ALTER TABLE {table} RENAME TO {away}")
-        try:
-            task()  # type: ignore[operator]
-        finally:
-            for table, away in names:
-                cursor.execute(f"ALTER TABLE {away} RENAME TO {table}")
+def test_a_database_that_does_not_answer_is_one_sentence(
+    task: Callable[[], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    other = connection.copy()
+    other.set_autocommit(False)
+    try:
+        with other.cursor() as theirs, connection.cursor() as ours:
+            theirs.execute("LOCK TABLE devices_device, devices_syncrun")
+            ours.execute("SET lock_timeout = '20ms'")
+            task()
+    finally:
+        other.rollback()
+        other.close()
+        connection.close()
 
     (record,) = caplog.records
-    assert record.getMessage().startswith("Not done, and still due: relation ")
+    assert record.getMessage() == "Not done, and still due: canceling statement due to lock timeout"
     assert record.exc_info is None
 
 
