@@ -439,7 +439,9 @@ def test_row_41_a_tenth_that_is_dead_delays_nobody() -> None:
 def locked(table: str) -> Iterator[psycopg2.extensions.connection]:
     """The table in another session's hands."""
     facts = connection.get_connection_params()
-    holder = psycopg2.connect(**{name: facts[name] for name in ("dbname", "user", "host", "port") if name in facts})
+    holder = psycopg2.connect(
+        **{name: facts[name] for name in ("dbname", "user", "password", "host", "port") if name in facts}
+    )
     try:
         holder.cursor().execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
         yield holder
