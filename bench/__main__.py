@@ -9,7 +9,8 @@ import django
 
 from bench.measure import Row, table
 
-NAMES = ("decode", "ingest", "pull", "page", "depth", "rps", "fleet")
+# Those that empty the table of punches come before those that fill it with ten million.
+NAMES = ("decode", "pull", "page", "rps", "ingest", "depth", "fleet")
 
 
 def main(arguments: list[str]) -> int:

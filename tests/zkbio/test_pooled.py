@@ -26,7 +26,7 @@ def settings_dict(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     yield {**deepcopy(connection.settings_dict), "POOL_SIZE": SIZE}
     for pool in DatabaseWrapper._pools.values():
         while pool._idle:
-            pool._idle.pop().close()
+            pool._idle.pop()[0].close()
 
 
 def ask(wrapper: DatabaseWrapper, sql: str = "SELECT pg_backend_pid()") -> Any:

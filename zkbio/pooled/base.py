@@ -20,6 +20,9 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg
 
 _WAIT_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = 2.0
+# A connection that answered this recently is not asked whether its server is still there: asking costs a turn of
+# gevent's loop, and whoever is unlucky gets the 503 that a server's end means anyway.
+_FRESH_SECONDS: Final = 1.0
 
 
 class Pool:
@@ -27,7 +30,7 @@ class Pool:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._idle: list[Connection] = []
+        self._idle: list[tuple[Connection, float]] = []
         self._places = threading.BoundedSemaphore(size)
         self._shut_until = 0.0
 
@@ -36,8 +39,8 @@ class Pool:
         if not self._places.acquire(timeout=_WAIT_SECONDS):
             raise OperationalError(f"all {self.size} database connections of this process are busy")
         while self._idle:
-            connection = self._idle.pop()
-            if _is_sound(connection):
+            connection, since = self._idle.pop()
+            if time.monotonic() - since < _FRESH_SECONDS or _is_silent(connection):
                 return connection
             connection.close()
         if time.monotonic() < self._shut_until:
@@ -47,8 +50,8 @@ class Pool:
 
     def give_back(self, connection: Connection) -> None:
         """End the use of a connection, and keep it if nothing is wrong with it."""
-        if _is_sound(connection):
-            self._idle.append(connection)
+        if not connection.closed and connection.info.transaction_status == TRANSACTION_STATUS_IDLE:
+            self._idle.append((connection, time.monotonic()))
         else:
             connection.close()
         self.free_place()
@@ -93,10 +96,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self.pool_of_process.give_back(self.connection)
 
 
-def _is_sound(connection: Connection) -> bool:
-    """Open, outside of a transaction, and silent: a server that went away makes the socket readable."""
-    if connection.closed or connection.info.transaction_status != TRANSACTION_STATUS_IDLE:
-        return False
+def _is_silent(connection: Connection) -> bool:
+    """A server that went away makes the socket readable."""
     silence = select.poll()  # not select(): a server with slow clients has more than 1024 descriptors
     silence.register(connection.fileno(), select.POLLIN)
     return not silence.poll(0)
