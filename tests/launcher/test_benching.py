@@ -13,4 +13,4 @@ def test_a_bench_runs_on_servers_of_its_own_and_its_exit_code_is_the_answer(capf
     said = capfd.readouterr()
     assert code == 2
     assert "Starting throw-away PostgreSQL and Redis ..." in said.out
-    assert said.err.startswith("Usage: ./script/bench all | decode | ingest")
+    assert said.err.startswith("Usage: ./script/bench all | decode | pull")

@@ -61,7 +61,10 @@ def test_who_finds_no_place_waits_and_is_told(settings_dict: dict[str, Any], mon
     late.close()
 
 
-def test_a_connection_that_the_server_ended_is_replaced(settings_dict: dict[str, Any]) -> None:
+def test_a_rested_connection_that_the_server_ended_is_replaced(
+    settings_dict: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "_FRESH_SECONDS", 0.0)
     wrapper = DatabaseWrapper(settings_dict)
     backend = ask(wrapper)
     wrapper.close()
