@@ -22,7 +22,7 @@ PAGES = 200
 def run() -> list[Row]:
     if count(TRANSACTION) < ROWS:
         record_punches(a_terminal(), punches(ROWS), source=Source.PULL)
-        execute("ANALYZE")  # as autovacuum does within a minute
+    execute("ANALYZE")  # as autovacuum does within a minute
     client, _token = reader()
     with override_settings(ROOT_URLCONF="bench.readers"):
         best = best_of({"ours": partial(_cpu, client, PAGE), "plain": partial(_cpu, client, PLAIN)})

@@ -29,7 +29,7 @@ SECONDS, CLIENTS, ROWS = 5, 16, 10_000
 def run() -> list[Row]:
     if count(TRANSACTION) < ROWS:
         record_punches(a_terminal(), punches(ROWS), source=Source.PULL)
-        execute("ANALYZE")  # as autovacuum does within a minute
+    execute("ANALYZE")  # as autovacuum does within a minute
     _client, token = reader()
     with _server() as port:
         # best_of keeps the least, and more requests are better: it compares seconds per request.
