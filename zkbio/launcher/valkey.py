@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import redis
 
@@ -19,6 +21,8 @@ from zkbio.launcher.state import StateDir, write_private
 from zkbio.launcher.trouble import LaunchError
 
 READY_SECONDS = 60.0
+_UNASSIGNED: Final = range(20_000, 32_000)
+_PORT_TRIES: Final = 100
 
 
 def configuration(*, port: int, folder: Path, password: str) -> str:
@@ -124,9 +128,15 @@ class EmbeddedValkey:
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A port of this machine that nobody listens on.
+
+    Below the range from which systems take ports for outgoing connections: one out of that range may be taken by any
+    client before the server that it was meant for listens. Raises LaunchError.
+    """
+    for port in random.sample(_UNASSIGNED, _PORT_TRIES):
+        if can_listen(port):
+            return port
+    raise LaunchError(f"None of {_PORT_TRIES} ports between {_UNASSIGNED[0]} and {_UNASSIGNED[-1]} is free.")
 
 
 def can_listen(port: int) -> bool:
