@@ -12,11 +12,11 @@ from django.test import Client
 
 from bench.measure import Row, best_of, median_seconds
 from bench.readers import PAGE, fetch, reader
-from bench.tables import TRANSACTION, execute, fill, recount
+from bench.tables import COUNTERS, TRANSACTION, execute, fill, recount
 
 FEW, MANY = 10_000, 10_000_000
 TIMES = 30
-_BLOCKS = "iclock_transactionblock"
+_TABLES = (TRANSACTION, *COUNTERS)
 
 
 def run() -> list[Row]:
@@ -37,7 +37,7 @@ def run() -> list[Row]:
 
 def _queries() -> dict[str, dict[str, object]]:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT max(id), (SELECT sum(live) FROM {_BLOCKS}) FROM {TRANSACTION}")
+        cursor.execute(f"SELECT max(id), (SELECT sum(live) FROM {_TABLES[1]}) FROM {TRANSACTION}")
         last_id, total = cursor.fetchone()
     pages = int(total) // 100
     return {
@@ -66,9 +66,9 @@ def _on_small(client: Client) -> float:
 
 
 def _make_small() -> None:
-    """A second pair of tables with ten thousand rows, and a thousand findable ones in the big table."""
-    execute(f"DROP TABLE IF EXISTS small_{TRANSACTION}, small_{_BLOCKS}")
-    for table in (TRANSACTION, _BLOCKS):
+    """A second set of tables with ten thousand rows, and a thousand findable ones in the big table."""
+    for table in _TABLES:
+        execute(f"DROP TABLE IF EXISTS small_{table}")
         execute(f"CREATE TABLE small_{table} (LIKE {table} INCLUDING ALL)")
     with _small_instead():
         fill(TRANSACTION, FEW)
@@ -97,5 +97,5 @@ def _small_instead() -> Iterator[None]:
 
 
 def _rename(before: str, after: str) -> None:
-    for table in (TRANSACTION, _BLOCKS):
+    for table in _TABLES:
         execute(f"ALTER TABLE {before}{table} RENAME TO {after}{table}")

@@ -7,10 +7,12 @@ from datetime import datetime, timedelta
 from django.db import connection
 
 from iclock.models import Terminal
+from iclock.models.transaction import BLOCK_IDS, SUPERBLOCK_IDS
 from iclock.punch import Punch
 
 TWIN = "bench_twin"
 TRANSACTION = "iclock_transaction"
+COUNTERS = {"iclock_transactionblock": BLOCK_IDS, "iclock_transactionsuperblock": SUPERBLOCK_IDS}
 FIRST_DAY = datetime(2026, 1, 5)
 _COLUMNS = (
     "terminal_sn, terminal_alias, area_alias, source, is_attendance, emp_code, punch_time, punch_state, verify_type,"
@@ -81,13 +83,14 @@ def fill(table: str, rows: int) -> None:
 
 
 def recount() -> None:
-    """The block counters as the triggers would have left them."""
-    execute("TRUNCATE iclock_transactionblock")
-    execute(
-        f"INSERT INTO iclock_transactionblock SELECT id / 2000, count(*) FILTER (WHERE deleted_at IS NULL)"
-        f" FROM {TRANSACTION} GROUP BY 1"
-    )
-    execute("VACUUM ANALYZE iclock_transactionblock")
+    """The counters as the triggers would have left them."""
+    for counter, ids in COUNTERS.items():
+        execute(f"TRUNCATE {counter}")
+        execute(
+            f"INSERT INTO {counter} SELECT id / {ids}, count(*) FILTER (WHERE deleted_at IS NULL)"
+            f" FROM {TRANSACTION} GROUP BY 1"
+        )
+        execute(f"VACUUM ANALYZE {counter}")
 
 
 def _drop_indexes(table: str) -> list[str]:

@@ -12,8 +12,9 @@ from typing import Any, Final, NamedTuple
 from django.db.models import Q
 
 from iclock.models import Transaction
-from iclock.models.transaction import BLOCK_IDS
+from iclock.models.transaction import BLOCK_IDS, SUPERBLOCK_IDS
 
+_BLOCKS: Final = SUPERBLOCK_IDS // BLOCK_IDS
 _BY_ID: Final = (("id",), ("-id",))
 # No id and no page lies here; sums with it still fit into a bigint.
 _BEYOND: Final = 2**62
@@ -52,7 +53,7 @@ def page_sql(selection: Selection, *, offset: int, limit: int) -> PageSQL:
 
 def _from_the_start(order_by: str) -> str:
     return f"""
-    total AS (SELECT coalesce(sum(live), 0) AS n FROM iclock_transactionblock),
+    total AS (SELECT coalesce(sum(live), 0) AS n FROM iclock_transactionsuperblock),
     page AS (
         SELECT * FROM iclock_transaction WHERE deleted_at IS NULL
         ORDER BY {order_by} OFFSET %(offset)s LIMIT %(limit)s
@@ -60,52 +61,80 @@ def _from_the_start(order_by: str) -> str:
 
 
 def _located(order: tuple[str, ...]) -> str:
-    """Page number, block, offset inside the block; from the other end when the order descends.
+    """Page number, superblock, block, offset inside the block; from the other end when the order descends.
 
-    The page's last block is named too, though LIMIT says enough: without it, a planner that has no statistics yet
-    (the first hours of a new installation) reads and sorts the table.
+    Where the page ends is said too, though LIMIT says enough: without it, a planner that has no statistics yet (the
+    first hours of a new installation) reads and sorts the table. By the block when that is known, else the superblock.
     """
-    if order == ("id",):
-        way, start, end = "ASC", f"id >= {BLOCK_IDS} * (SELECT block", f"id < {BLOCK_IDS} * (SELECT block + 1"
-    else:
-        way, start, end = "DESC", f"id < {BLOCK_IDS} * (SELECT block + 1", f"id >= {BLOCK_IDS} * (SELECT block"
+    way, start, end = ("ASC", ">=", "<") if order == ("id",) else ("DESC", "<", ">=")
+    first, behind = ("", " + 1") if order == ("id",) else (" + 1", "")
     return f"""
-    counters AS MATERIALIZED (
-        SELECT block, live, sum(live) OVER (ORDER BY block {way}) AS upto FROM iclock_transactionblock
+    superblocks AS MATERIALIZED (
+        SELECT superblock, live, sum(live) OVER (ORDER BY superblock {way}) AS upto FROM iclock_transactionsuperblock
     ),
-    total AS (SELECT coalesce(max(upto), 0) AS n FROM counters),
+    total AS (SELECT coalesce(max(upto), 0) AS n FROM superblocks),
+    around AS MATERIALIZED (
+        SELECT superblock, upto - live AS before FROM superblocks
+        WHERE upto > %(offset)s ORDER BY superblock {way} LIMIT 1
+    ),
+    blocks AS MATERIALIZED (
+        SELECT block, live, (SELECT before FROM around) + sum(live) OVER (ORDER BY block {way}) AS upto
+        FROM iclock_transactionblock
+        WHERE block >= {_BLOCKS} * (SELECT superblock FROM around)
+            AND block < {_BLOCKS} * (SELECT superblock + 1 FROM around)
+    ),
     located AS MATERIALIZED (
-        SELECT block, %(offset)s - (upto - live) AS skip FROM counters
+        SELECT block, %(offset)s - (upto - live) AS skip FROM blocks
         WHERE upto > %(offset)s ORDER BY block {way} LIMIT 1
     ),
+    reached AS MATERIALIZED (SELECT least(%(offset)s + %(limit)s, (SELECT n FROM total)) AS upto),
     ending AS MATERIALIZED (
-        SELECT block FROM counters
-        WHERE upto >= least(%(offset)s + %(limit)s, (SELECT n FROM total)) ORDER BY block {way} LIMIT 1
+        SELECT coalesce(
+            (SELECT {BLOCK_IDS} * (block{behind}) FROM blocks
+             WHERE upto >= (SELECT upto FROM reached) ORDER BY block {way} LIMIT 1),
+            (SELECT {SUPERBLOCK_IDS} * (superblock{behind}) FROM superblocks
+             WHERE upto >= (SELECT upto FROM reached) ORDER BY superblock {way} LIMIT 1)) AS id
     ),
     page AS (
         SELECT * FROM iclock_transaction
-        WHERE deleted_at IS NULL AND {start} FROM located) AND {end} FROM ending)
+        WHERE deleted_at IS NULL AND id {start} {BLOCK_IDS} * (SELECT block{first} FROM located)
+            AND id {end} (SELECT id FROM ending)
         ORDER BY id {way} OFFSET (SELECT skip FROM located) LIMIT %(limit)s
     )"""  # noqa: S608
 
 
 def _since(selection: Selection, order_by: str) -> str:
-    """After an id: the sum of the blocks behind it, and what is left of its own."""
+    """After an id: the sum of the superblocks behind it, of the blocks behind it in its own, and the rest of its block.
+
+    ORDER BY and LIMIT beside that rest keep the planner on the primary key. Where the page ends is said for the same
+    reason as above: by the block if it is one of these, else by the superblock.
+    """
     ahead = selection.order == ("id",)
-    end = f"AND id < {BLOCK_IDS} * (SELECT block + 1 FROM ending)" if ahead else ""  # noqa: S608
+    end = "AND id < (SELECT id FROM ending)" if ahead else ""
     return f"""
-    ending AS MATERIALIZED (
-        SELECT coalesce(
-            (SELECT block FROM (
-                SELECT block, sum(live) OVER (ORDER BY block) AS upto
-                FROM iclock_transactionblock WHERE block > %(since)s / {BLOCK_IDS}
-            ) AS following WHERE upto >= %(offset)s + %(limit)s ORDER BY block LIMIT 1),
-            (SELECT max(block) FROM iclock_transactionblock), 0) AS block
+    superblocks AS MATERIALIZED (
+        SELECT superblock, sum(live) OVER (ORDER BY superblock) AS upto
+        FROM iclock_transactionsuperblock WHERE superblock > %(since)s / {SUPERBLOCK_IDS}
+    ),
+    blocks AS MATERIALIZED (
+        SELECT block, sum(live) OVER (ORDER BY block) AS upto FROM iclock_transactionblock
+        WHERE block > %(since)s / {BLOCK_IDS} AND block < (%(since)s / {SUPERBLOCK_IDS} + 1) * {_BLOCKS}
     ),
     total AS (
-        SELECT coalesce((SELECT sum(live) FROM iclock_transactionblock WHERE block > %(since)s / {BLOCK_IDS}), 0)
-            + (SELECT count(*) FROM iclock_transaction WHERE deleted_at IS NULL
-               AND id > %(since)s AND id < (%(since)s / {BLOCK_IDS} + 1) * {BLOCK_IDS}) AS n
+        SELECT coalesce((SELECT max(upto) FROM superblocks), 0) + coalesce((SELECT max(upto) FROM blocks), 0)
+            + (SELECT count(*) FROM (
+                SELECT FROM iclock_transaction WHERE deleted_at IS NULL
+                    AND id > %(since)s AND id < (%(since)s / {BLOCK_IDS} + 1) * {BLOCK_IDS}
+                ORDER BY id LIMIT {BLOCK_IDS}
+            ) AS rest) AS n
+    ),
+    ending AS MATERIALIZED (
+        SELECT coalesce(
+            (SELECT {BLOCK_IDS} * (block + 1) FROM blocks
+             WHERE upto >= %(offset)s + %(limit)s ORDER BY block LIMIT 1),
+            (SELECT {SUPERBLOCK_IDS} * (superblock + 1) FROM superblocks
+             WHERE upto >= %(offset)s + %(limit)s ORDER BY superblock LIMIT 1),
+            {_BEYOND}) AS id
     ),
     page AS (
         SELECT * FROM iclock_transaction WHERE deleted_at IS NULL AND id > %(since)s {end}

@@ -12,8 +12,9 @@ from personnel.models import Employee
 from zkbio.clock import ClockNote
 from zkbio.wallclock import WallClockField
 
-# Ids per counter block (TransactionBlock); the triggers of migration 0002 divide by the same number.
+# Ids per counter (TransactionBlock, TransactionSuperblock); the triggers of migration 0004 divide by the same numbers.
 BLOCK_IDS: Final = 2000
+SUPERBLOCK_IDS: Final = 100 * BLOCK_IDS
 
 
 class TransactionQuerySet(models.QuerySet["Transaction"]):
@@ -100,3 +101,13 @@ class TransactionBlock(models.Model):
 
     def __str__(self) -> str:
         return f"block {self.block}: {self.live}"
+
+
+class TransactionSuperblock(models.Model):
+    """The sum of a hundred blocks: ``[superblock * SUPERBLOCK_IDS, (superblock + 1) * SUPERBLOCK_IDS)``."""
+
+    superblock = models.BigIntegerField(primary_key=True)
+    live = models.IntegerField()
+
+    def __str__(self) -> str:
+        return f"superblock {self.superblock}: {self.live}"

@@ -11,7 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from iclock.models import Transaction
-from iclock.models.transaction import BLOCK_IDS
+from iclock.models.transaction import BLOCK_IDS, SUPERBLOCK_IDS
 from zkbio.api import streams
 
 from .conftest import Punches, Reader
@@ -20,13 +20,14 @@ pytestmark = pytest.mark.django_db
 PATH = "/iclock/api/transactions/"
 ADDRESS = "http://testserver/iclock/api/transactions/"
 
-# Around block borders, with holes inside a block and whole blocks missing.
+# Around the borders of blocks and superblocks, with holes inside a block, and whole blocks and superblocks missing.
 LIVE = [
     *(1, 2, 5, BLOCK_IDS - 1, BLOCK_IDS, BLOCK_IDS + 1),
     *(4 * BLOCK_IDS - 1, 4 * BLOCK_IDS, 4 * BLOCK_IDS + 7),
-    *(90 * BLOCK_IDS + 3, 90 * BLOCK_IDS + 1999, 91 * BLOCK_IDS),
+    *(SUPERBLOCK_IDS - 1, SUPERBLOCK_IDS, 4 * SUPERBLOCK_IDS + 7 * BLOCK_IDS),
 ]
-DEAD = [3, BLOCK_IDS + 2, 2 * BLOCK_IDS + 5, 4 * BLOCK_IDS + 1, 91 * BLOCK_IDS + 1]
+DEAD = [3, BLOCK_IDS + 2, 2 * BLOCK_IDS + 5, 4 * BLOCK_IDS + 1, SUPERBLOCK_IDS + 1, 2 * SUPERBLOCK_IDS + 5]
+SINCE = [0, 1, 3, BLOCK_IDS - 1, BLOCK_IDS, BLOCK_IDS + 2, 3 * BLOCK_IDS, *DEAD[-2:], 3 * SUPERBLOCK_IDS, *LIVE[-3:]]
 
 
 @pytest.fixture
@@ -164,7 +165,7 @@ def test_a_reader_by_since_id_sees_every_row_once(size: int, sparse: None, token
     assert ids == LIVE
 
 
-@pytest.mark.parametrize("since", [0, 1, 3, BLOCK_IDS - 1, BLOCK_IDS, BLOCK_IDS + 2, 3 * BLOCK_IDS, 91 * BLOCK_IDS])
+@pytest.mark.parametrize("since", SINCE)
 def test_count_beside_since_id_is_what_is_left_to_read(since: int, sparse: None, get: Reader) -> None:
     left = [number for number in LIVE if number > since]
 

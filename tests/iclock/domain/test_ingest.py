@@ -13,7 +13,7 @@ from django.db.models import Sum
 
 from iclock.domain import ingest
 from iclock.domain.ingest import Counts, record_punches
-from iclock.models import QuarantinedRecord, Terminal, Transaction, TransactionBlock
+from iclock.models import QuarantinedRecord, Terminal, Transaction, TransactionBlock, TransactionSuperblock
 from iclock.punch import Punch, Reject, Source
 from iclock.signals import punches_recorded
 from personnel.models import Department, Employee
@@ -29,7 +29,10 @@ def day_of_punches(count: int) -> list[Punch]:
 
 
 def total_of_counters() -> int:
-    return TransactionBlock.objects.aggregate(total=Sum("live"))["total"] or 0
+    """The same on both levels."""
+    levels = (TransactionBlock.objects, TransactionSuperblock.objects)
+    (total,) = {level.aggregate(total=Sum("live"))["total"] or 0 for level in levels}
+    return int(total)
 
 
 @pytest.fixture
