@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
@@ -12,6 +13,7 @@ from django.db.models.functions import Now
 
 from personnel.models import Area
 from personnel.models.organisation import UNAUTHORIZED_AREA_ID
+from personnel.models.scope import scope_of
 from zkbio.clock import validate_zone
 
 
@@ -26,6 +28,11 @@ class State(models.TextChoices):
 
 class TerminalQuerySet(models.QuerySet["Terminal"]):
     """Terminals with what is derived of them."""
+
+    def visible_to(self, user: Any) -> TerminalQuerySet:
+        """Those in an area within the limits of ``user``."""
+        areas = scope_of(user).areas
+        return self if areas is None else self.filter(area_id__in=areas)
 
     def with_state(self) -> TerminalQuerySet:
         """Adds ``state`` (see :class:`State`): computed, so that nobody has to keep it."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from django.db import models
 
 from iclock.models.terminal import Terminal
 from iclock.punch import Source
 from personnel.models import Employee
+from personnel.models.scope import scope_of
 from zkbio.clock import ClockNote
 from zkbio.wallclock import WallClockField
 
@@ -21,6 +22,27 @@ class TransactionQuerySet(models.QuerySet["Transaction"]):
     def live(self) -> TransactionQuerySet:
         """Without tombstones: what lists, counters and exports show."""
         return self.filter(deleted_at=None)
+
+    def visible_to(self, user: Any) -> TransactionQuerySet:
+        return self.filter(visible_punches(user))
+
+
+def visible_punches(user: Any) -> models.Q:
+    """Empty for whoever has no limits. Both ends count: the person's department and areas, and the terminal's area.
+
+    A terminal's punches by nobody known are its area's; a punch without a terminal is its person's.
+    """
+    scope = scope_of(user)
+    if scope.unlimited:
+        return models.Q()
+    person = models.Q(emp_code__in=Employee.objects.visible_to(user).values("emp_code"))
+    if scope.areas is None:
+        return person
+    here = models.Q(terminal_sn__in=Terminal.objects.visible_to(user).order_by().values("sn"))
+    inside = person
+    if scope.departments is None:
+        inside |= ~models.Q(emp_code__in=Employee.objects.values("emp_code"))
+    return (here & inside) | (models.Q(terminal_sn="") & person)
 
 
 class Transaction(models.Model):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 from uuid import uuid4
 
 from django.db import models
 from django.utils import timezone
 
 from personnel.models.organisation import Area, Department, Position
+from personnel.models.scope import scope_of
 from zkbio import crypto
 
 _SEAL = "personnel_employee.device_password"
@@ -16,6 +18,19 @@ _SEAL = "personnel_employee.device_password"
 
 def today() -> dt.date:
     return timezone.localdate()
+
+
+class EmployeeQuerySet(models.QuerySet["Employee"]):
+    def visible_to(self, user: Any) -> EmployeeQuerySet:
+        """Those in a department and in at least one area that ``user`` may see; oneself, for an employee's login."""
+        scope = scope_of(user)
+        found = self if scope.employee is None else self.filter(pk=scope.employee)
+        if scope.departments is not None:
+            found = found.filter(department_id__in=scope.departments)
+        if scope.areas is not None:
+            inside = Employee.areas.through.objects.filter(employee=models.OuterRef("pk"), area_id__in=scope.areas)
+            found = found.filter(models.Exists(inside))
+        return found
 
 
 class Employee(models.Model):
@@ -80,6 +95,8 @@ class Employee(models.Model):
 
     attributes = models.JSONField(default=dict, blank=True, editable=False, help_text="Values of custom attributes.")
     update_time = models.DateTimeField(auto_now=True)
+
+    objects = EmployeeQuerySet.as_manager()
 
     class Meta:
         ordering = ["id"]

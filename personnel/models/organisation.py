@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from django.db import models
 
+from personnel.models.scope import scope_of
+
 UNAUTHORIZED_AREA_ID: Final = 1
+
+
+class DepartmentQuerySet(models.QuerySet["Department"]):
+    def visible_to(self, user: Any) -> DepartmentQuerySet:
+        """Those within the limits of ``user``."""
+        departments = scope_of(user).departments
+        return self if departments is None else self.filter(id__in=departments)
+
+
+class AreaQuerySet(models.QuerySet["Area"]):
+    def visible_to(self, user: Any) -> AreaQuerySet:
+        """Those within the limits of ``user``."""
+        areas = scope_of(user).areas
+        return self if areas is None else self.filter(id__in=areas)
+
+
+class PositionQuerySet(models.QuerySet["Position"]):
+    def visible_to(self, _user: Any) -> PositionQuerySet:
+        """All of them: nobody's view of positions is limited."""
+        return self
 
 
 class Department(models.Model):
@@ -15,6 +37,8 @@ class Department(models.Model):
     dept_code = models.CharField("code", max_length=50, unique=True)
     dept_name = models.CharField("name", max_length=200)
     parent_dept = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
+
+    objects = DepartmentQuerySet.as_manager()
 
     class Meta:
         ordering = ["id"]
@@ -30,6 +54,8 @@ class Area(models.Model):
     area_name = models.CharField("name", max_length=200)
     parent_area = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
 
+    objects = AreaQuerySet.as_manager()
+
     class Meta:
         ordering = ["id"]
 
@@ -43,6 +69,8 @@ class Position(models.Model):
     position_code = models.CharField("code", max_length=50, unique=True)
     position_name = models.CharField("name", max_length=200)
     parent_position = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
+
+    objects = PositionQuerySet.as_manager()
 
     class Meta:
         ordering = ["id"]
