@@ -1,8 +1,7 @@
-from rest_framework.routers import SimpleRouter
-
 from iclock.api.views import TerminalViewSet, TransactionViewSet
+from zkbio.api.viewsets import ZKRouter
 
-router = SimpleRouter()
+router = ZKRouter()
 router.register("terminals", TerminalViewSet)
 router.register("transactions", TransactionViewSet)
 

@@ -52,6 +52,7 @@ class TransactionViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[Tran
     filterset_class = TransactionFilter
     ordering_fields = ("id", "punch_time", "upload_time")
     ordering = ("id",)
+    required_permissions: tuple[str, ...] = ()
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
         page, selection = read_page(request), self._selection(request)

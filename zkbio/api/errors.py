@@ -18,6 +18,8 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.serializers import as_serializer_error
 
+from zkbio.api.conflicts import conflict_refusal
+
 _RETRY_SECONDS = 5
 
 log = logging.getLogger(__name__)
@@ -63,6 +65,8 @@ def _as_api_error(error: Exception) -> Exception:
         return exceptions.PermissionDenied()
     if isinstance(error, DomainError):
         return exceptions.ValidationError(as_serializer_error(error))
+    if refusal := conflict_refusal(error):
+        return exceptions.ValidationError(refusal)
     if isinstance(error, OperationalError | InterfaceError):
         log.error("The database doesn't answer: %s", str(error).strip().partition("\n")[0])
         return Unavailable()

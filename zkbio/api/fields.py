@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
 from typing import Any, Final
 
+from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from zkbio.api.renderers import naive_text
 from zkbio.clock import fixed_zone_name, zone
+from zkbio.wallclock import parse_wall
 
 _HOURS: Final = 14
+# At most 18 digits: a bigint holds them.
+_ID: Final = re.compile("[0-9]{1,18}", re.ASCII)
 _FLAGS: Final = {"1": True, "true": True, "0": False, "false": False}
 
 
@@ -68,3 +75,77 @@ class TerminalZoneField(serializers.Field[str, Any, int, Any]):
 def _offset_minutes(name: str, now: datetime) -> int:
     offset = now.astimezone(zone(name)).utcoffset()
     return round(offset.total_seconds() / 60) if offset is not None else 0
+
+
+class LooseDateField(serializers.DateField):
+    """A date, with or without zeros, and with a time behind it too."""
+
+    default_error_messages = {"invalid": _("“{value}” is no date; write it as 2024-06-26.")}
+
+    def to_internal_value(self, value: Any) -> date:
+        try:
+            return parse_wall(str(value)).date()
+        except ValueError:
+            self.fail("invalid", value=value)
+
+
+class LooseIdField(serializers.PrimaryKeyRelatedField[Any]):
+    """An id as a number or a numeric text, or the nested object that the same API gives (its ``id`` counts).
+
+    Only what the caller may see is found: for them, the rest doesn't exist.
+    """
+
+    def get_queryset(self) -> QuerySet[Any]:
+        return _visible(self, super().get_queryset())
+
+    def to_internal_value(self, data: Any) -> Any:
+        return super().to_internal_value(_read_id(self, data))
+
+
+@extend_schema_field({"type": "array", "items": {"type": "integer"}})
+class IdListField(serializers.Field[list[Any], Any, list[int], Any]):
+    """Ids as a list, a comma-separated text (``"1,2"``) or a single one, each as in :class:`LooseIdField`.
+
+    Gives the objects in the order asked for, each once. One that doesn't exist, or that the caller may not see, is an
+    error that names it.
+    """
+
+    default_error_messages = {
+        "does_not_exist": serializers.PrimaryKeyRelatedField.default_error_messages["does_not_exist"],
+        "incorrect_type": serializers.PrimaryKeyRelatedField.default_error_messages["incorrect_type"],
+        "empty": serializers.ListSerializer.default_error_messages["empty"],
+    }
+
+    def __init__(self, *, queryset: QuerySet[Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.queryset = queryset
+
+    def to_representation(self, value: Any) -> list[int]:
+        return [each.pk for each in value.all()]
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        parts = data.split(",") if isinstance(data, str) else data if isinstance(data, list | tuple) else [data]
+        ids = list(dict.fromkeys(_read_id(self, part) for part in parts if part != ""))
+        if not ids:
+            self.fail("empty")
+        found = _visible(self, self.queryset).in_bulk(ids)
+        for unknown in (each for each in ids if each not in found):
+            self.fail("does_not_exist", pk_value=unknown)
+        return [found[each] for each in ids]
+
+
+def _visible(field: serializers.Field[Any, Any, Any, Any], queryset: Any) -> QuerySet[Any]:
+    """What the request's caller may see; all of it where there is no request (an import)."""
+    request = field.context.get("request")
+    found: QuerySet[Any] = queryset.all() if request is None else queryset.visible_to(request.user)
+    return found
+
+
+def _read_id(field: serializers.Field[Any, Any, Any, Any], data: Any) -> int:
+    value = data.get("id") if isinstance(data, Mapping) else data
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        field.fail("incorrect_type", data_type=type(value).__name__)
+    text = str(value).strip()
+    if _ID.fullmatch(text) is None:
+        field.fail("does_not_exist", pk_value=text[:50])
+    return int(text)

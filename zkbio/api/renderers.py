@@ -28,7 +28,7 @@ class ORJSONRenderer(BaseRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
-        return b"" if data is None else orjson.dumps(data, default=_plain, option=_OPTIONS)
+        return b"" if data is None else _json(data)
 
 
 class AlwaysFirstRenderer(DefaultContentNegotiation):
@@ -41,10 +41,19 @@ class AlwaysFirstRenderer(DefaultContentNegotiation):
         return first, first.media_type or ""
 
 
+def json_text(data: Any) -> str:
+    """As the answers have it."""
+    return _json(data).decode()
+
+
 def naive_text(moment: datetime) -> str:
     """``2024-06-26 15:46:45``: a naive time as it stands, an aware one in ZKBIO_TIME_ZONE."""
     shown = moment if timezone.is_naive(moment) else timezone.localtime(moment, timezone.get_default_timezone())
     return f"{shown:%Y-%m-%d %H:%M:%S}"
+
+
+def _json(data: Any) -> bytes:
+    return orjson.dumps(data, default=_plain, option=_OPTIONS)
 
 
 def _plain(value: Any) -> Any:

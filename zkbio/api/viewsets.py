@@ -2,30 +2,91 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 
-from django.db.models import Model
+from django.db.models import Model, QuerySet
+from django.http import HttpResponseBase
 from django_filters.rest_framework import DjangoFilterBackend
-from rest_framework import viewsets
+from rest_framework import mixins, viewsets
 from rest_framework.filters import SearchFilter
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.routers import Route, SimpleRouter
+from rest_framework.serializers import BaseSerializer
 
 from zkbio.api.filters import ZKOrderingFilter
+from zkbio.api.pagination import page_links, read_page
+from zkbio.api.renderers import json_text
+from zkbio.api.streams import BATCH_ROWS, list_answer
 
 M = TypeVar("M", bound=Model)
+_READS = frozenset({"list", "retrieve", "metadata"})
 
 
-class ZKReadOnlyViewSet(viewsets.ReadOnlyModelViewSet[M]):
-    """List and retrieve."""
+class ZKReadOnlyViewSet(mixins.RetrieveModelMixin, mixins.ListModelMixin, viewsets.GenericViewSet[M]):
+    """List and retrieve what the caller may see.
+
+    ``queryset`` is one with ``visible_to(user)``. ``required_permissions`` is set by extra actions that ask for others
+    than the verb's own (zkbio.api.permissions).
+    """
 
     filter_backends = (DjangoFilterBackend, SearchFilter, ZKOrderingFilter)
+    required_permissions: tuple[str, ...] = ()
+
+    def get_queryset(self) -> QuerySet[M]:
+        queryset = super().get_queryset()
+        if getattr(self, "swagger_fake_view", False):
+            return queryset
+        visible: QuerySet[M] = queryset.visible_to(self.request.user)  # type: ignore[attr-defined]
+        return visible
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
+        if read_page(request).size <= BATCH_ROWS:
+            return super().list(request, *args, **kwargs)
+        return self._long_list(request)
+
+    def _long_list(self, request: Request) -> HttpResponseBase:
+        """The same in batches: neither all rows nor all of their JSON are ever in memory."""
+        page, queryset = read_page(request), self.filter_queryset(self.get_queryset())
+        count = queryset.count()
+        if page.offset >= count:
+            return super().list(request)
+        rows = queryset[page.offset : page.offset + page.size].iterator(chunk_size=BATCH_ROWS)
+        links = page_links(request, page, count=count)
+        return list_answer(self._batches(rows), count=count, links=links, streamed=True)
+
+    def _batches(self, rows: Iterator[M]) -> Iterator[Sequence[str]]:
+        while batch := list(islice(rows, BATCH_ROWS)):
+            yield [json_text(row) for row in self.get_serializer(batch, many=True).data]
 
 
-class ZKModelViewSet(viewsets.ModelViewSet[M]):
-    """All verbs. PUT is as lenient as PATCH: what isn't sent keeps its value."""
+class ZKModelViewSet(mixins.CreateModelMixin, mixins.UpdateModelMixin, mixins.DestroyModelMixin, ZKReadOnlyViewSet[M]):
+    """All verbs: read by ``serializer_class``, written and answered by ``write_serializer_class``.
 
-    filter_backends = (DjangoFilterBackend, SearchFilter, ZKOrderingFilter)
+    PUT is as lenient as PATCH: what isn't sent keeps its value.
+    """
+
+    write_serializer_class: type[BaseSerializer[M]]
+
+    def get_serializer_class(self) -> type[BaseSerializer[M]]:
+        return super().get_serializer_class() if self.action in _READS else self.write_serializer_class
 
     def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().update(request, *args, **{**kwargs, "partial": True})
+
+    def post_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """The manual updates areas by POST."""
+        return self.update(request, *args, **kwargs)
+
+
+class ZKRouter(SimpleRouter):
+    """DRF's routes, and POST on an object as PATCH."""
+
+    routes = [
+        route._replace(mapping={**route.mapping, "post": "post_update"})
+        if isinstance(route, Route) and route.detail
+        else route
+        for route in SimpleRouter.routes
+    ]

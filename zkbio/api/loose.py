@@ -1,0 +1,65 @@
+"""Bodies as clients send them: JSON, form-encoded or multipart, as if they all were JSON.
+
+Two of DRF's habits don't fit the contract: a form's missing checkbox means "off" to it, and null is an error wherever a
+column isn't nullable. Here what isn't sent isn't given, and neither is a null that can't be stored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django.utils.datastructures import MultiValueDict
+from rest_framework import serializers
+
+# area[0]=3 and area[]=3
+_INDEXED: Final = re.compile(r"(?P<name>[^\[\]]+)\[(?P<index>[0-9]{0,6})\]", re.ASCII)
+_NOT_GIVEN: Final = object()
+
+
+def plain_body(data: Any) -> Any:
+    """A form's fields as a plain dict; what comes more than once, or with an index, is a list."""
+    if not isinstance(data, MultiValueDict):
+        return data
+    plain: dict[str, Any] = {}
+    indexed: dict[str, list[tuple[int, Any]]] = {}
+    for key, values in data.lists():
+        if found := _INDEXED.fullmatch(key):
+            indexed.setdefault(found["name"], []).extend((int(found["index"] or 0), value) for value in values)
+        elif values:
+            plain[key] = values[0] if len(values) == 1 else values
+    listed = {name: [value for _, value in sorted(pairs, key=_index)] for name, pairs in indexed.items()}
+    return {**plain, **listed}
+
+
+class LooseBodyMixin:
+    """For serializers: reads any body; null, or an empty text, is what its field can make of it."""
+
+    fields: Any
+
+    def to_internal_value(self, data: Any) -> Any:
+        body = plain_body(data)
+        if isinstance(body, Mapping):
+            body = {name: self._loosened(name, value) for name, value in body.items()}
+            body = {name: value for name, value in body.items() if value is not _NOT_GIVEN}
+        return super().to_internal_value(body)  # type: ignore[misc]
+
+    def _loosened(self, name: str, value: Any) -> Any:
+        """A null that can't be stored is not given; an empty text that can't be stored is null."""
+        field = self.fields.get(name)
+        if field is None:
+            return value
+        if value is None and not field.allow_null:
+            return _NOT_GIVEN
+        if value == "" and field.allow_null and not getattr(field, "allow_blank", False):
+            return None
+        return value
+
+
+class LooseSerializer(LooseBodyMixin, serializers.Serializer[Any]):
+    """The body of an action."""
+
+
+def _index(pair: tuple[int, Any]) -> int:
+    return pair[0]
