@@ -21,6 +21,7 @@ from devices.models import Device, SyncRun
 from iclock.models import QuarantinedRecord, Terminal, TerminalPresence, Transaction
 from iclock.punch import Source
 from personnel.models import Area, AttributeDefinition, Department, Employee, Position
+from zkbio.accounts.domain.audit import record
 from zkbio.accounts.domain.tokens import issue_token
 from zkbio.accounts.models import ApiToken, User
 
@@ -39,6 +40,7 @@ def make_row_of_everything(number: int) -> dict[str, str]:
     user = User.objects.create_user(f"login{number}", first_name=tag, password="Tr0ub4dor&3")
     Group.objects.create(name=tag)
     token = issue_token(user)
+    record(actor=tag, action="rename", subject=tag, detail={"name": tag})
     department = Department.objects.create(dept_code=f"d{number}", dept_name=tag)
     area = Area.objects.create(area_code=f"a{number}", area_name=tag)
     position = Position.objects.create(position_code=f"p{number}", position_name=tag)
@@ -111,6 +113,7 @@ def staff(*permissions: str) -> Client:
 def test_every_model_that_people_care_for_has_pages():
     assert sorted(MODELS) == [
         "accounts.ApiToken",
+        "accounts.AuditEntry",
         "accounts.User",
         "auth.Group",
         "devices.Device",
@@ -126,7 +129,13 @@ def test_every_model_that_people_care_for_has_pages():
     ]
 
 
-READ_ONLY = {"accounts.ApiToken", "devices.SyncRun", "iclock.QuarantinedRecord", "iclock.Transaction"}
+READ_ONLY = {
+    "accounts.ApiToken",
+    "accounts.AuditEntry",
+    "devices.SyncRun",
+    "iclock.QuarantinedRecord",
+    "iclock.Transaction",
+}
 
 
 @everywhere

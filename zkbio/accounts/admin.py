@@ -12,8 +12,8 @@ from django.http import HttpRequest
 
 from zkbio.accounts.domain import tokens
 from zkbio.accounts.domain.backend import permissions_of
-from zkbio.accounts.models import ApiToken, User
-from zkbio.admin import DeclaredFiltersAdmin, ReadOnlyAdmin, TypedColumnsAdmin
+from zkbio.accounts.models import ApiToken, AuditEntry, User
+from zkbio.admin import BoundedPaginator, DeclaredFiltersAdmin, ReadOnlyAdmin, TypedColumnsAdmin, second
 
 _POWERS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
@@ -35,6 +35,7 @@ class PersonAdmin(TypedColumnsAdmin[User], UserAdmin[User]):
     list_per_page = 100
     fieldsets = (*(UserAdmin.fieldsets or ()), ("Preferences", {"fields": ("language", "time_zone")}))
     readonly_fields = ("last_login", "date_joined")
+    actions = ("end_tokens",)
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
         fields = super().get_readonly_fields(request, obj)
@@ -50,6 +51,16 @@ class PersonAdmin(TypedColumnsAdmin[User], UserAdmin[User]):
         """Tokens go with their user, though nobody deletes one by itself."""
         listed, counts, missing, protected = super().get_deleted_objects(objs, request)
         return listed, counts, missing - {ApiToken._meta.verbose_name}, protected
+
+    def has_end_tokens_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("accounts.change_apitoken")
+
+    @admin.action(description="End all tokens of selected users, signed ones too", permissions=["end_tokens"])
+    def end_tokens(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        users = [user for user in queryset if _may_touch(request, user)]
+        for user in users:
+            tokens.revoke_tokens(user)
+        self.message_user(request, f"Users whose tokens ended: {len(users)}.", messages.SUCCESS)
 
 
 class PowersAdmin(DeclaredFiltersAdmin[Group], GroupAdmin):
@@ -87,6 +98,22 @@ class ApiTokenAdmin(ReadOnlyAdmin[ApiToken]):
         users = [token.user for token in queryset.filter(revoked_at=None).select_related("user")]
         ended = sum(tokens.revoke_tokens(user) for user in users)
         self.message_user(request, f"Revoked: {ended}. Programs that used them have to log in again.", messages.SUCCESS)
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin[AuditEntry]):
+    list_display = ("moment", "actor", "action", "subject", "address")
+    list_display_links = ("moment", "action")
+    list_filter = ("action", "at")
+    list_per_page = 100
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    search_fields = ("actor", "subject", "address")
+    fields = ("at", "actor", "user", "address", "action", "subject", "detail")
+
+    @admin.display(description="at", ordering="id")
+    def moment(self, entry: AuditEntry) -> str:
+        return second(entry.at)
 
 
 def _is_superuser(request: HttpRequest) -> bool:
