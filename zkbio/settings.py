@@ -44,7 +44,6 @@ INSTALLED_APPS = [
     "django_filters",
     "rest_framework",
     "drf_spectacular",
-    "drf_spectacular_sidecar",
     "zkbio.accounts",
     "personnel",
     "iclock",
@@ -147,7 +146,7 @@ REST_FRAMEWORK = {
         "rest_framework.parsers.FormParser",
         "rest_framework.parsers.MultiPartParser",
     ],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "zkbio.api.schema.ZKAutoSchema",
     "EXCEPTION_HANDLER": "zkbio.api.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "DATETIME_FORMAT": "%Y-%m-%d %H:%M:%S",
@@ -155,10 +154,8 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "ZKBio Time API DOCS",
     "VERSION": "1.0",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_AUTHENTICATION": [],
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    # A body has no read-only keys: what is sent and what is answered are two descriptions.
+    "COMPONENT_SPLIT_REQUEST": True,
 }
 
 # TLS usually ends at a proxy or at the launcher; plain HTTP on the company's own network is what terminals speak.

@@ -71,7 +71,9 @@ DEVIATIONS: Final = (
     Deviation("delete answers 204 without a body", ("4.5", "5.5", "6.5", "7.5"), _without_body),
     Deviation("the extra keys named below", ("9.1",), _with_extra_keys),
     Deviation("M90's area list example without envelope is a slip.", ("6.1",), _in_an_envelope),
-    Deviation("Departments, areas, positions: `/personnel/api/{departments,areas,positions}/`", ("7.1",), _asked_of_positions),
+    Deviation(
+        "Departments, areas, positions: `/personnel/api/{departments,areas,positions}/`", ("7.1",), _asked_of_positions
+    ),
     Deviation("Filters `emp_code, terminal_sn, terminal_alias` exact", ("9.1",), _asked_by_the_whole_code),
 )
 # Declared too, and without an example in the manual: a new code in an update changes nothing (see test_codes_are_kept).
