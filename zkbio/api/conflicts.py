@@ -11,7 +11,6 @@ from typing import Final
 
 from django.apps import apps
 from django.db.models import Model, ProtectedError
-from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from psycopg2 import errors
 
@@ -50,7 +49,7 @@ def _taken(cause: errors.UniqueViolation) -> dict[str, list[str]]:
     if not fields:  # several columns, or an expression
         return {"non_field_errors": [_("Such a row exists already.")]}
     field, model = fields[0], fields[0].model
-    names = {"model_name": capfirst(model._meta.verbose_name), "field_label": capfirst(field.verbose_name)}
+    names = {"model_name": model._meta.verbose_name, "field_label": field.verbose_name}
     return {field.name: [str(field.error_messages["unique"]) % names]}
 
 

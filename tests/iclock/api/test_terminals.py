@@ -178,4 +178,4 @@ def test_a_page_costs_as_many_queries_for_three_rows_as_for_one(get: Reader) -> 
     with CaptureQueriesContext(connection) as three:
         get(PATH)
 
-    assert (len(one), len(three)) == (4, 4)
+    assert (len(one), len(three)) == (5, 5)
