@@ -9,13 +9,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+from functools import cache
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 
 _NONCE_BYTES = 12
+_KEY_BYTES = 32
 
 
 class SealError(Exception):
@@ -53,6 +57,16 @@ def key_id(sealed: bytes | memoryview) -> str:
 def fingerprint(secret: str) -> str:
     """A keyed digest (64 hex digits) under which a secret is looked up without being stored."""
     return hmac.new(settings.TOKEN_KEY, secret.encode(), hashlib.sha256).hexdigest()
+
+
+def purpose_key(purpose: str) -> bytes:
+    """A key of its own for one purpose, derived from TOKEN_KEY: what is signed for one is nothing for another."""
+    return _derive(settings.TOKEN_KEY, purpose)
+
+
+@cache
+def _derive(key: bytes, purpose: str) -> bytes:
+    return HKDF(hashes.SHA256(), _KEY_BYTES, salt=None, info=purpose.encode()).derive(key)
 
 
 def _binding(table: str, row: UUID) -> bytes:

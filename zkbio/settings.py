@@ -29,6 +29,8 @@ DEVICE_SESSION_SECONDS = env.number("DEVICE_SESSION_SECONDS", 180, low=10, high=
 TICK_SECONDS = env.number("TICK_SECONDS", 5, low=1, high=60)
 RUN_HISTORY_DAYS = env.number("RUN_HISTORY_DAYS", 30, low=1, high=3_650)
 OFFLINE_ALARM_MINUTES = env.number("OFFLINE_ALARM_MINUTES", 60, low=1, high=100_000)
+JWT_LIFE_HOURS = env.number("JWT_LIFE_HOURS", 24, low=1, high=8_760)
+JWT_REFRESH_DAYS = env.number("JWT_REFRESH_DAYS", 7, low=1, high=365)
 MAX_PAGE_SIZE = env.number("MAX_PAGE_SIZE", 50_000, low=100, high=10_000_000)
 # Answers unknown paths with 200 and a page that says "Page not found", as the vendor's servers do.
 ZKBIO_SOFT_404 = env.flag("ZKBIO_SOFT_404")
@@ -133,7 +135,7 @@ STORAGES = {
 REST_FRAMEWORK = {
     # The first one names the scheme in WWW-Authenticate.
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "zkbio.accounts.api.authentication.ApiTokenAuthentication",
+        "zkbio.api.authentication.TokenAuthentication",
         "zkbio.accounts.api.authentication.PasswordAuthentication",
         "zkbio.api.authentication.SessionAuthentication",
     ],
@@ -151,6 +153,18 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
     "DATETIME_FORMAT": "%Y-%m-%d %H:%M:%S",
 }
+# Who verifies the tokens of each scheme, users' first: theirs are the requests that have to be quick.
+TOKEN_VERIFIERS = {
+    "token": ["zkbio.accounts.domain.tokens.verify_token", "personnel.domain.staff.verify_staff_token"],
+    "jwt": [
+        "zkbio.accounts.domain.signed_tokens.verify_signed_token",
+        "personnel.domain.staff.verify_signed_staff_token",
+    ],
+}
+TOKEN_REFRESHERS = [
+    "zkbio.accounts.domain.signed_tokens.refresh_signed_token",
+    "personnel.domain.staff.refresh_signed_staff_token",
+]
 SPECTACULAR_SETTINGS = {
     "TITLE": "ZKBio Time API DOCS",
     "VERSION": "1.0",
@@ -168,10 +182,12 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
 TRUST_PROXY = env.flag("TRUST_PROXY")
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUST_PROXY else None
 USE_X_FORWARDED_HOST = TRUST_PROXY
-# Bytes that a body may have, by the path's prefix. Who isn't logged in can make the first three be parsed.
+# Bytes that a body may have, by the path's prefix. Who isn't logged in can make those of 16 KB be parsed.
 MAX_BODY_BYTES = env.number("MAX_BODY_MB", 20, low=1, high=1000) * 1024 * 1024
 BODY_LIMITS = [
     ("/api-token-auth", 16 * 1024),
+    ("/jwt-api-token-", 16 * 1024),
+    ("/staff-", 16 * 1024),
     ("/admin/login/", 16 * 1024),
     ("/admin/", 256 * 1024),
     ("/", MAX_BODY_BYTES),

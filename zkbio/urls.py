@@ -19,6 +19,7 @@ urlpatterns = [
     path("favicon.ico", favicon),
     path("admin/", admin.site.urls),
     path("", include("zkbio.accounts.api.urls")),
+    path("", include("personnel.api.staff_urls")),
     path("iclock/api/", include("iclock.api.urls")),
     path("api/", include("zkbio.api.urls")),
 ]

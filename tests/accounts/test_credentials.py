@@ -52,7 +52,7 @@ def test_a_token_that_is_none(header: str, admin: User) -> None:
     assert ask(header) == INVALID
 
 
-@pytest.mark.parametrize("header", ["Bearer abc", "JWT a.b.c", "nonsense"])
+@pytest.mark.parametrize("header", ["Bearer abc", "JWTs a.b.c", "nonsense"])
 def test_a_scheme_we_dont_speak_is_no_credential(header: str) -> None:
     assert ask(header) == MISSING
 

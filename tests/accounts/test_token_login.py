@@ -27,6 +27,8 @@ GOOD = [
     {"username": "Admin", "password": PASSWORD},
     {"username": "aDMIN", "password": PASSWORD},
     {"company": "ACME", "email": "admin", "password": PASSWORD, "extra": [1]},
+    {"username": None, "email": "admin", "password": PASSWORD},
+    {"username": "", "email": "admin", "password": PASSWORD},
 ]
 
 
@@ -104,7 +106,8 @@ REQUIRED = ["This field is required."]
 @pytest.mark.parametrize(
     ("body", "errors"),
     [
-        ({}, {"password": REQUIRED}),
+        ({}, {"username": REQUIRED, "password": REQUIRED}),
+        ({"username": None, "email": "", "password": "x"}, {"username": ["This field may not be null."]}),
         ({"password": "x"}, {"username": REQUIRED}),
         ({"username": "x"}, {"password": REQUIRED}),
         ({"username": "a\0b", "password": "x"}, {"username": ["Null characters are not allowed."]}),

@@ -1,13 +1,17 @@
-"""Credentials on a request. What they stand for is the accounts' business: they fill in the ``verify`` methods.
+"""Credentials on a request. What they stand for is the accounts' business: they say who verifies them.
 
 Order in the settings: the token first, because its class names the scheme of 401 answers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 from rest_framework import authentication
 from rest_framework.exceptions import AuthenticationFailed
@@ -15,23 +19,40 @@ from rest_framework.request import Request
 
 from zkbio.api.origin import client_address, is_cross_site
 
+Verifier = Callable[[str], Any]
+"""The active user behind a token, None where it isn't a live token of its kind. Raises TokenExpiredError."""
+
+
+class TokenExpiredError(Exception):
+    """A token that was ours, and whose time is over."""
+
 
 class TokenAuthentication(authentication.TokenAuthentication):
-    """``Authorization: Token <40 hex digits>``."""
+    """``Authorization: Token <40 hex digits>`` or ``JWT <signed token>``, the scheme in any letter case.
 
-    def verify(self, token: str) -> AbstractBaseUser | None:
-        """The active user behind the token."""
-        raise NotImplementedError
+    Each scheme has a list of verifiers in the settings, and the first that knows a token decides. Users' come first, so
+    that there being other kinds costs their requests nothing.
+    """
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
-        words = authentication.get_authorization_header(request).split()
-        if not words or words[0].lower() != self.keyword.lower().encode():
+        words = authentication.get_authorization_header(request).decode("ascii", errors="replace").split()
+        verifiers = verifiers_of(words[0].lower()) if words else ()
+        if not verifiers:
             return None
-        token = words[1].decode("ascii", errors="replace") if len(words) == 2 else ""
-        user = self.verify(token)
+        token = words[1] if len(words) == 2 else ""
+        try:
+            user = next(filter(None, (verify(token) for verify in verifiers)), None)
+        except TokenExpiredError as error:
+            raise AuthenticationFailed(_("Token expired.")) from error
         if user is None:
             raise AuthenticationFailed(_("Invalid token."))
         return user, token
+
+
+@cache
+def verifiers_of(scheme: str) -> tuple[Verifier, ...]:
+    """Who verifies the tokens of a scheme, which is written in small letters."""
+    return tuple(import_string(path) for path in settings.TOKEN_VERIFIERS.get(scheme, ()))
 
 
 class BasicAuthentication(authentication.BasicAuthentication):

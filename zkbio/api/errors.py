@@ -113,7 +113,7 @@ def _unavailable(request: HttpRequest, error: Unavailable) -> HttpResponse:
 
 def _answer(request: HttpRequest, title: str, sentence: str, *, status: int) -> HttpResponse:
     """JSON on the API's paths and where it is preferred, a page elsewhere."""
-    if _prefers_json(request) or "/api/" in request.path or request.path.startswith("/api-"):
+    if _prefers_json(request) or "/api/" in request.path or "api-token-" in request.path:
         return json_error({"detail": sentence}, status=status)
     return _page(title, sentence, status=status)
 

@@ -5,14 +5,8 @@ from __future__ import annotations
 from zkbio.accounts.api.answers import throttled
 from zkbio.accounts.domain.logins import verify_basic
 from zkbio.accounts.domain.throttle import LoginThrottledError
-from zkbio.accounts.domain.tokens import verify_token
 from zkbio.accounts.models import User
 from zkbio.api import authentication
-
-
-class ApiTokenAuthentication(authentication.TokenAuthentication):
-    def verify(self, token: str) -> User | None:
-        return verify_token(token)
 
 
 class PasswordAuthentication(authentication.BasicAuthentication):

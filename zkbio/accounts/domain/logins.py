@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 from django.contrib.auth.backends import ModelBackend
 from django.core.cache import cache
@@ -19,6 +20,8 @@ from zkbio.accounts.domain.throttle import (
 from zkbio.accounts.models import User
 from zkbio.api.errors import Unavailable
 
+Owner = TypeVar("Owner")
+
 _REMEMBER_SECONDS: Final = 60
 
 log = logging.getLogger(__name__)
@@ -26,25 +29,38 @@ log = logging.getLogger(__name__)
 
 def log_in(username: str, password: str, *, address: str) -> User | None:
     """The active user of that name (in any letter case) and password. Raises LoginThrottledError and Unavailable."""
-    username = User.normalize_username(username)
-    if not _storable(username):
+
+    def find(name: str) -> User | None:
+        # ModelBackend hashes for unknown and disabled users too.
+        user = ModelBackend().authenticate(None, username=name, password=password)
+        return user if isinstance(user, User) else None
+
+    return guard_login(find, User.normalize_username(username), address=address)
+
+
+def guard_login(find: Callable[[str], Owner | None], name: str, *, address: str, realm: str = "") -> Owner | None:
+    """What ``find`` gives for the name, held back where too many logins failed; each realm counts its own names.
+
+    ``find`` looks at the password, at the same cost whether or not the name exists. Raises LoginThrottledError and
+    Unavailable.
+    """
+    if not _storable(name):
         return None
     try:
-        attempt = count_attempt(username, address)
+        attempt = count_attempt(name, address, realm=realm)
     except LoginThrottledError:
         log.warning("Logins from %s are held back: too many failed.", address)
         raise
-    # ModelBackend hashes for unknown and disabled users too.
     try:
-        user = ModelBackend().authenticate(None, username=username, password=password)
+        owner = find(name)
     except Unavailable:
         withdraw_attempt(attempt)
         raise
-    if not isinstance(user, User):
+    if owner is None:
         purge_spent_counters()
         return None
     forgive_attempt(attempt)
-    return user
+    return owner
 
 
 def verify_basic(username: str, password: str, *, address: str) -> User | None:

@@ -8,7 +8,7 @@ Four counters, asked in this order; a counter that refuses keeps the ones after 
   the last 30 days don't ask this one, so that strangers can't keep somebody out.
 
 A window starts with its first attempt and isn't prolonged by refused ones. An attempt counts as failed until it has
-succeeded: many at once don't get past a limit.
+succeeded: many at once don't get past a limit. Names are counted by realm: an employee's code is no user's name.
 """
 
 from __future__ import annotations
@@ -66,9 +66,11 @@ _ADDRESS: Final = _Scope("address", 100, 900)
 _USER: Final = _Scope("user", 20, 60)
 
 
-def count_attempt(username: str, address: str) -> Attempt:
+def count_attempt(username: str, address: str, *, realm: str = "") -> Attempt:
     """Count an attempt as failed before its password is looked at. Raises LoginThrottledError."""
     user, place = _as_looked_up(username), _place(address)
+    if realm:
+        user = f"{realm}\0{user}"  # names hold no NUL
     pair, trusted = _hit(_PAIR, f"{user}\0{place}")
     keys = (pair, _hit(_BURST, place)[0], _hit(_ADDRESS, place)[0])
     return Attempt(keys if trusted else (*keys, _hit(_USER, user)[0]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 from django.db import connection
@@ -13,9 +13,10 @@ from django.db.models import Q
 from django.utils import timezone
 
 from zkbio import crypto
-from zkbio.accounts.models import ApiToken, User
+from zkbio.accounts.models import ApiToken, Token, User
 
-_SEAL: Final = "accounts_apitoken.sealed"
+T = TypeVar("T", bound=Token)
+
 _BYTES: Final = 20
 _SHAPE: Final = re.compile(r"[0-9a-f]{40}", re.ASCII)
 _TOUCH_EVERY: Final = timedelta(minutes=1)
@@ -36,17 +37,12 @@ class TokenBusyError(Exception):
 
 def issue_token(user: User) -> str:
     """The user's live token, made when there is none. Concurrent first logins get one and the same."""
-    for _ in range(_TRIES):
-        live = ApiToken.objects.filter(user=user, revoked_at=None).first()
-        if live is not None:
-            return crypto.unseal(live.sealed, table=_SEAL, row=live.uuid).decode()
-        _insert_token(user)
-    raise TokenBusyError(f"{user.pk}: no live token after {_TRIES} tries.")
+    return read_token(live_token(ApiToken, user=user))
 
 
 def verify_token(token: str) -> User | None:
     """The active user behind a live token, by one indexed look-up."""
-    if _SHAPE.fullmatch(token) is None:
+    if not is_token(token):
         return None
     with connection.cursor() as cursor:
         cursor.execute(_LIVE, [crypto.fingerprint(token)])
@@ -54,7 +50,7 @@ def verify_token(token: str) -> User | None:
     if found is None:
         return None
     token_id, last_used_at, *columns = found
-    _note_use(token_id, last_used_at)
+    note_use(ApiToken, token_id, last_used_at)
     return User.from_db(connection.alias, _USER_FIELDS, columns)
 
 
@@ -63,21 +59,45 @@ def revoke_tokens(user: User) -> int:
     return user.end_tokens()
 
 
-def _insert_token(user: User) -> None:
-    token, row = secrets.token_hex(_BYTES), uuid4()
-    made = ApiToken(
-        uuid=row,
-        user=user,
-        digest=crypto.fingerprint(token),
-        sealed=crypto.seal(token.encode(), table=_SEAL, row=row),
-        prefix=token[:8],
-    )
-    # Whoever comes second waits for the first one's commit and then adds nothing.
-    ApiToken.objects.bulk_create([made], ignore_conflicts=True)
+def is_token(text: str) -> bool:
+    return _SHAPE.fullmatch(text) is not None
 
 
-def _note_use(token_id: int, last_used_at: datetime | None) -> None:
+def live_token(model: type[T], **owner: Any) -> T:
+    """The owner's live token of that kind, made when there is none."""
+    for _ in range(_TRIES):
+        live = model._default_manager.filter(revoked_at=None, **owner).first()
+        if live is not None:
+            return live
+        _insert_token(model, owner)
+    raise TokenBusyError(f"{owner}: no live token after {_TRIES} tries.")
+
+
+def read_token(token: Token) -> str:
+    """What is handed out. Raises zkbio.crypto.SealError."""
+    return crypto.unseal(token.sealed, table=_seal(type(token)), row=token.uuid).decode()
+
+
+def note_use(model: type[Token], token_id: int, last_used_at: datetime | None) -> None:
+    """Remember when a token was used, to the minute."""
     stale = timezone.now() - _TOUCH_EVERY
     if last_used_at is None or last_used_at < stale:
-        unnoted = ApiToken.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=stale), pk=token_id)
+        unnoted = model._default_manager.filter(Q(last_used_at=None) | Q(last_used_at__lt=stale), pk=token_id)
         unnoted.update(last_used_at=timezone.now())
+
+
+def _insert_token(model: type[Token], owner: dict[str, Any]) -> None:
+    text, row = secrets.token_hex(_BYTES), uuid4()
+    made = model(
+        uuid=row,
+        digest=crypto.fingerprint(text),
+        sealed=crypto.seal(text.encode(), table=_seal(model), row=row),
+        prefix=text[:8],
+        **owner,
+    )
+    # Whoever comes second waits for the first one's commit and then adds nothing.
+    model._default_manager.bulk_create([made], ignore_conflicts=True)
+
+
+def _seal(model: type[Token]) -> str:
+    return f"{model._meta.db_table}.sealed"
