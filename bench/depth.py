@@ -39,6 +39,8 @@ def _queries() -> dict[str, dict[str, object]]:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT max(id), (SELECT sum(live) FROM {_TABLES[1]}) FROM {TRANSACTION}")
         last_id, total = cursor.fetchone()
+        cursor.execute(f"SELECT max(punch_time) - interval '1 hour' FROM {TRANSACTION} WHERE deleted_at IS NULL")
+        (an_hour_ago,) = cursor.fetchone()
     pages = int(total) // 100
     return {
         "first page": {},
@@ -51,6 +53,7 @@ def _queries() -> dict[str, dict[str, object]]:
         "one person": {"emp_code": "P1"},
         "one terminal": {"terminal_sn": "T1"},
         "one period": {"start_time": "2024-06-01 00:00:00", "end_time": "2024-06-01 01:30:00"},
+        "the last hour": {"start_time": an_hour_ago},
         "newest uploads": {"ordering": "-upload_time"},
     }
 
@@ -74,10 +77,11 @@ def _make_small() -> None:
         fill(TRANSACTION, FEW)
         recount()
     fill(TRANSACTION, MANY)
-    for column, value in (("emp_code", "P1"), ("terminal_sn", "T1")):
+    # Other rows each: no punch of the platform changes its person or terminal, least of all twice.
+    for column, value, before in (("emp_code", "P1", 0), ("terminal_sn", "T1", 900)):
         execute(
             f"UPDATE {TRANSACTION} SET {column} = %s WHERE id IN"
-            f" (SELECT id FROM {TRANSACTION} WHERE {column} LIKE 'F%%' ORDER BY id LIMIT 900)"
+            f" (SELECT id FROM {TRANSACTION} WHERE {column} LIKE 'F%%' ORDER BY id OFFSET {before} LIMIT 900)"
             f" AND NOT EXISTS (SELECT FROM {TRANSACTION} WHERE {column} = %s)",
             value,
             value,

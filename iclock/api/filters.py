@@ -1,9 +1,13 @@
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from functools import cache
+from typing import NamedTuple
 
 import django_filters
+from django.core.exceptions import ValidationError as FormError
 from django.db.models import Q, QuerySet
+from rest_framework.exceptions import ValidationError
 
 from iclock.models import Terminal, Transaction
 from iclock.models.terminal import State
@@ -40,17 +44,37 @@ class TransactionFilter(django_filters.FilterSet):
         """The keyset is the page's business (iclock.domain.pages)."""
         return queryset
 
-    @property
-    def after_id(self) -> int | None:
-        after: int | None = self.form.cleaned_data["since_id"]
-        return after
 
-    @property
-    def wanted(self) -> Q:
-        """The filters as one condition, empty when none was given."""
-        cleaned: dict[str, Any] = self.form.cleaned_data
-        wanted = Q()
-        for name, each in self.filters.items():
-            if name != "since_id" and cleaned[name] not in (None, ""):
-                wanted &= Q(**{f"{each.field_name}__{each.lookup_expr}": cleaned[name]})
-        return wanted
+class Wanted(NamedTuple):
+    """The filters as one condition, empty when none was given, and the id after which a reader goes on."""
+
+    condition: Q
+    after_id: int | None
+
+
+def read_wanted(parameters: Mapping[str, str]) -> Wanted:
+    """What the parameters ask for. Raises ValidationError that names each one that can't be read.
+
+    By the filters' own fields, but without a form: django-filter makes its class anew for every request, and that
+    takes longer than a page.
+    """
+    wanted, after_id, errors = Q(), None, {}
+    for name, each in _transaction_filters().items():
+        try:
+            value = each.field.clean(parameters.get(name))
+        except FormError as error:
+            errors[name] = error.messages
+            continue
+        if name == "since_id":
+            after_id = value
+        elif value not in (None, ""):
+            wanted &= Q(**{f"{each.field_name}__{each.lookup_expr}": value})
+    if errors:
+        raise ValidationError(errors)
+    return Wanted(wanted, after_id)
+
+
+@cache
+def _transaction_filters() -> Mapping[str, django_filters.Filter]:
+    filters: Mapping[str, django_filters.Filter] = TransactionFilter().filters
+    return filters

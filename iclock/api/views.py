@@ -9,13 +9,12 @@ from django.http import Http404, HttpResponse, HttpResponseBase
 from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
-from rest_framework.exceptions import ValidationError
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from iclock.api.filters import TerminalFilter, TransactionFilter
+from iclock.api.filters import TerminalFilter, TransactionFilter, read_wanted
 from iclock.api.rows import list_statement, one_statement
 from iclock.api.serializers import TerminalSerializer, TransactionSerializer
 from iclock.domain.pages import Selection
@@ -74,10 +73,8 @@ class TransactionViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[Tran
         order = ZKOrderingFilter().get_ordering(request, self.get_queryset(), self)
         if TransactionFilter.base_filters.keys().isdisjoint(request.query_params):
             return Selection(Q(), order)
-        filterset = TransactionFilter(request.query_params, queryset=self.get_queryset(), request=request)
-        if not filterset.is_valid():
-            raise ValidationError(filterset.errors)
-        return Selection(filterset.wanted, order, filterset.after_id)
+        wanted = read_wanted(request.query_params)
+        return Selection(wanted.condition, order, wanted.after_id)
 
 
 def _empty_answer(page: Page) -> Response:

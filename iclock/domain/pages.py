@@ -1,15 +1,17 @@
 """Which punches stand on a page, and how many there are: one statement, so one snapshot.
 
-A table of ten million rows is neither counted nor skipped through. Its total is the sum of the block counters
-(TransactionBlock); a page's first row is found by running sums over the blocks and an offset inside one block. A
-filtered list is read from the filter's index once, for its count and for its page.
+A table of ten million rows is neither counted nor skipped through. Its total is the sum of the superblock counters
+(TransactionSuperblock); a page's first row is found by running sums over the superblocks, over the blocks of one of
+them, and an offset inside one block. A filtered list is read from the filter's index once, for its count and its page.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from django.db import connection
 from django.db.models import Q
+from django.db.models.sql import Query
 
 from iclock.models import Transaction
 from iclock.models.transaction import BLOCK_IDS, SUPERBLOCK_IDS
@@ -18,6 +20,8 @@ _BLOCKS: Final = SUPERBLOCK_IDS // BLOCK_IDS
 _BY_ID: Final = (("id",), ("-id",))
 # No id and no page lies here; sums with it still fit into a bigint.
 _BEYOND: Final = 2**62
+# The greatest subscript of an array; none is that long.
+_ARRAY_END: Final = 2**31 - 1
 
 
 class Selection(NamedTuple):
@@ -143,23 +147,41 @@ def _since(selection: Selection, order_by: str) -> str:
 
 
 def _filtered(selection: Selection, order_by: str) -> tuple[str, dict[str, Any]]:
-    """Through the filter's index and no other: a planner that hopes to meet ten matches soon reads the whole table."""
-    rows = Transaction.objects.live().filter(selection.wanted).order_by()
-    if selection.since_id is not None:
-        rows = rows.filter(id__gt=selection.since_id)
-    columns = {name.lstrip("-") for name in selection.order}
-    sql, values = rows.values("id", *sorted(columns - {"id"})).query.sql_with_params()
-    named = {f"value{number}": value for number, value in enumerate(values)}
+    """The matching ids as one array, for the count and for the page, read through the filter's index and no other.
+
+    A planner that hopes to meet ten matches soon reads the whole table. OFFSET 0 keeps the order, and the array keeps
+    the page, from it: it guesses that a third of the table is later than a time that it does not know yet.
+    """
+    condition, values = _condition(selection.wanted)
+    after = "" if selection.since_id is None else "AND id > %(since)s"
+    columns = sorted({_column_name(name) for name in selection.order} | {"id"})
     ctes = f"""
-    matching AS MATERIALIZED ({sql % tuple(f"%({name})s" for name in named)}),
-    total AS (SELECT count(*) AS n FROM matching),
-    page AS (
-        SELECT * FROM iclock_transaction WHERE id IN (
-            SELECT id FROM matching ORDER BY {order_by} OFFSET %(offset)s LIMIT %(limit)s)
-    )"""  # noqa: S608
-    return ctes, named
+    found AS MATERIALIZED (
+        SELECT count(*) AS n, (array_agg(id ORDER BY {order_by}))[
+            least(%(offset)s + 1, {_ARRAY_END})::int : least(%(offset)s + %(limit)s, {_ARRAY_END})::int
+        ] AS ids
+        FROM (
+            SELECT {", ".join(columns)} FROM iclock_transaction
+            WHERE deleted_at IS NULL AND {condition} {after} OFFSET 0
+        ) AS matching
+    ),
+    total AS (SELECT n FROM found),
+    page AS (SELECT * FROM iclock_transaction WHERE id = ANY((SELECT ids FROM found)::bigint[]))"""  # noqa: S608
+    return ctes, values
+
+
+def _condition(wanted: Q) -> tuple[str, dict[str, Any]]:
+    """As Django writes the condition of a constraint: a queryset around it takes five times as long to make."""
+    query = Query(Transaction, alias_cols=False)
+    sql, values = query.build_where(wanted).as_sql(query.get_compiler(connection=connection), connection)
+    named = {f"value{number}": value for number, value in enumerate(values)}
+    return sql % tuple(f"%({name})s" for name in named), named
 
 
 def _column(name: str) -> str:
+    return f"{_column_name(name)} {'DESC' if name.startswith('-') else 'ASC'}"
+
+
+def _column_name(name: str) -> str:
     field = Transaction._meta.get_field(name.lstrip("-"))
-    return f"{field.column} {'DESC' if name.startswith('-') else 'ASC'}"  # type: ignore[union-attr]
+    return str(field.column)  # type: ignore[union-attr]
