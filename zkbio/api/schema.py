@@ -84,8 +84,6 @@ class ZKAutoSchema(AutoSchema):
 
     def _action(self) -> str:
         action = getattr(self.view, "action", None) or _METHODS[self.method]
-        if action == "partial_update" and self.method == "POST":
-            return "update_by_post"
         return _ACTIONS.get(action, action)
 
     def _possible_errors(self) -> set[str]:

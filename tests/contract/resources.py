@@ -1,0 +1,118 @@
+"""The resources of the API as the general rules see them: where they are, what makes a row, and what changes one."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from iclock.models import Terminal, Transaction
+from personnel.models import Area, Department, Employee, Position, Resignation
+
+Body = dict[str, Any]
+
+
+def write_department(number: int) -> int:
+    return Department.objects.create(dept_code=f"D{number}", dept_name=f"Department {number}").pk
+
+
+def write_area(number: int) -> int:
+    return Area.objects.create(area_code=f"A{number}", area_name=f"Area {number}").pk
+
+
+def write_position(number: int) -> int:
+    return Position.objects.create(position_code=f"P{number}", position_name=f"Position {number}").pk
+
+
+def write_employee(number: int) -> int:
+    person = Employee.objects.create(emp_code=f"E{number}", first_name=f"First {number}", department_id=1)
+    person.areas.set([1])
+    return person.pk
+
+
+def write_resignation(number: int) -> int:
+    day = dt.date(2024, 6, 26)
+    return Resignation.objects.create(employee_id=write_employee(number), resign_date=day, resign_type=1).pk
+
+
+def write_terminal(number: int) -> int:
+    return Terminal.objects.create(sn=f"SN{number}", alias=f"Door {number}", ip_address=f"10.0.0.{number}").pk
+
+
+def write_transaction(number: int) -> int:
+    at = dt.datetime(2024, 6, 26, 8, 0, tzinfo=dt.UTC) + dt.timedelta(minutes=number)
+    columns = {"utc_offset": 0, "punch_state": 0, "verify_type": 1, "source": 1, "is_attendance": True}
+    times = {"punch_time": at.replace(tzinfo=None), "punched_at": at, "upload_time": at}
+    return Transaction.objects.create(terminal_sn="SN1", emp_code=f"E{number}", **times, **columns).pk
+
+
+@dataclass(frozen=True)
+class Resource:
+    """``write`` puts row number n into the database; ``body`` makes row number n over the API."""
+
+    path: str
+    label: str
+    write: Callable[[int], int]
+    body: Callable[[int], Body] | None = None
+    change: tuple[str, Any] = ("", None)
+    seeded: int = 0
+
+    def rows(self, count: int) -> list[int]:
+        """So many rows in all, those of a new installation included; the ids of the new ones."""
+        return [self.write(number) for number in range(1, count - self.seeded + 1)]
+
+
+def _resignation_body(number: int) -> Body:
+    return {"employee": write_employee(number), "resign_date": "2024-06-26", "resign_type": 1, "disableatt": True}
+
+
+RESOURCES: Final = {
+    "departments": Resource(
+        "/personnel/api/departments/",
+        "personnel.department",
+        write_department,
+        lambda n: {"dept_code": f"new {n}", "dept_name": f"Department {n}"},
+        ("dept_name", "Renamed"),
+        seeded=1,
+    ),
+    "areas": Resource(
+        "/personnel/api/areas/",
+        "personnel.area",
+        write_area,
+        lambda n: {"area_code": f"new {n}", "area_name": f"Area {n}"},
+        ("area_name", "Renamed"),
+        seeded=1,
+    ),
+    "positions": Resource(
+        "/personnel/api/positions/",
+        "personnel.position",
+        write_position,
+        lambda n: {"position_code": f"new {n}", "position_name": f"Position {n}"},
+        ("position_name", "Renamed"),
+        seeded=1,
+    ),
+    "employees": Resource(
+        "/personnel/api/employees/",
+        "personnel.employee",
+        write_employee,
+        lambda n: {"emp_code": f"new {n}", "department": 1, "area": [1]},
+        ("first_name", "Renamed"),
+    ),
+    "resigns": Resource(
+        "/personnel/api/resigns/",
+        "personnel.resignation",
+        write_resignation,
+        _resignation_body,
+        ("reason", "Moved away"),
+    ),
+    "terminals": Resource(
+        "/iclock/api/terminals/",
+        "iclock.terminal",
+        write_terminal,
+        lambda n: {"sn": f"NEW{n}", "alias": f"Gate {n}", "ip_address": f"10.1.0.{n}"},
+        ("alias", "Renamed"),
+    ),
+    "transactions": Resource("/iclock/api/transactions/", "iclock.transaction", write_transaction),
+}
+WRITABLE: Final = [name for name, resource in RESOURCES.items() if resource.body]
