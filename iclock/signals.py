@@ -4,3 +4,7 @@ from django.dispatch import Signal
 
 # Sent after each COMMIT that added punches, with ``terminal_sn: str`` and ``new: int``. Receivers that fail are logged.
 punches_recorded = Signal()
+
+# Sent after the COMMIT when something waits at terminals (a command, or the wish to read them now), with
+# ``terminal_ids: frozenset[int]``. Receivers that fail are logged.
+terminals_called = Signal()

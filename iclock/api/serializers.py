@@ -3,10 +3,14 @@ from __future__ import annotations
 from typing import Any
 
 from rest_framework import serializers
+from rest_framework.validators import UniqueValidator
 
+from iclock.domain.terminals import add_terminal, change_terminal, check_serial, check_transfer_time
 from iclock.models import Terminal
 from personnel.models import Area
+from personnel.models.scope import scope_of
 from zkbio.api.fields import FlagField, NaiveTimeField, TerminalZoneField
+from zkbio.api.serializers import ZKModelSerializer
 
 
 class AreaOfTerminalSerializer(serializers.ModelSerializer[Area]):
@@ -51,6 +55,51 @@ class TerminalSerializer(serializers.ModelSerializer[Terminal]):
             "is_attendance",
             "area_name",
         ]
+
+
+class TerminalWriteSerializer(ZKModelSerializer[Terminal]):
+    """What is written of a terminal, and the answer to it. The serial number is what punches are joined by."""
+
+    kept_on_update = ("sn",)
+    terminal_tz = TerminalZoneField(source="time_zone", required=False)
+    is_attendance = FlagField(required=False)
+
+    class Meta:
+        model = Terminal
+        fields = [
+            "id",
+            "sn",
+            "ip_address",
+            "alias",
+            "terminal_name",
+            "fw_ver",
+            "push_ver",
+            "terminal_tz",
+            "area",
+            "heartbeat",
+            "transfer_time",
+            "transfer_interval",
+            "is_attendance",
+        ]
+        read_only_fields = ["terminal_name", "fw_ver", "push_ver"]
+        extra_kwargs = {
+            "sn": {"validators": [check_serial, UniqueValidator(Terminal.objects.all())]},
+            "ip_address": {"required": True},
+            "transfer_time": {"validators": [check_transfer_time]},
+        }
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """The default area is nobody's limit: whoever has limits names an area within them."""
+        if self.instance is None and "area" not in attrs and scope_of(self.context["request"].user).areas is not None:
+            field = self.fields["area"]
+            raise serializers.ValidationError({"area": [field.error_messages["required"]]}, code="required")
+        return attrs
+
+    def create(self, validated_data: dict[str, Any]) -> Terminal:
+        return add_terminal(**validated_data)
+
+    def update(self, instance: Terminal, validated_data: dict[str, Any]) -> Terminal:
+        return change_terminal(instance, **validated_data)
 
 
 class TransactionSerializer(serializers.Serializer[Any]):

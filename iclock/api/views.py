@@ -16,24 +16,29 @@ from rest_framework.viewsets import GenericViewSet
 
 from iclock.api.filters import TerminalFilter, TransactionFilter, read_wanted
 from iclock.api.rows import list_statement, one_statement
-from iclock.api.serializers import TerminalSerializer, TransactionSerializer
+from iclock.api.serializers import TerminalSerializer, TerminalWriteSerializer, TransactionSerializer
 from iclock.domain.pages import Selection
+from iclock.domain.terminals import remove_terminal
 from iclock.models import Terminal, Transaction
 from zkbio.api.filters import IdFormField, ZKOrderingFilter
 from zkbio.api.pagination import InvalidPage, Links, Page, envelope, link, page_links, read_page
 from zkbio.api.streams import BATCH_ROWS, list_answer, read_batches
-from zkbio.api.viewsets import ZKReadOnlyViewSet
+from zkbio.api.viewsets import ZKModelViewSet
 
 
-class TerminalViewSet(ZKReadOnlyViewSet[Terminal]):
+class TerminalViewSet(ZKModelViewSet[Terminal]):
     """Terminals."""
 
     queryset = Terminal.objects.with_state().select_related("area", "presence")
     serializer_class = TerminalSerializer
+    write_serializer_class = TerminalWriteSerializer
     filterset_class = TerminalFilter
     search_fields = ("sn", "alias", "terminal_name", "area__area_name")
     ordering_fields = ("id", "sn", "alias", "state", "ip_address", "area", "terminal_name", "last_activity")
     ordering = ("id",)
+
+    def perform_destroy(self, instance: Terminal) -> None:
+        remove_terminal(instance, actor=self.request)
 
 
 @extend_schema_view(

@@ -1,0 +1,75 @@
+"""Entering, changing and removing terminals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from django.core.validators import RegexValidator
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from iclock.domain.marks import mark
+from iclock.models import Terminal
+from iclock.signals import terminals_called
+from zkbio.accounts.domain import audit
+
+_HOUR: Final = "([01]?[0-9]|2[0-3]):[0-5][0-9]"
+
+check_serial = RegexValidator(
+    r"\A[A-Za-z0-9_-]{1,50}\Z", _("A serial number is made of letters, digits, - and _ (1 to 50 of them).")
+)
+check_transfer_time = RegexValidator(
+    rf"\A{_HOUR}(;{_HOUR})*\Z", _("Write times of the day with semicolons between them: 00:00;14:05.")
+)
+
+
+def add_terminal(**fields: Any) -> Terminal:
+    """Enter a terminal before it was ever heard of."""
+    with transaction.atomic():
+        terminal = Terminal.objects.create(**fields)
+        mark([terminal.pk])
+    return terminal
+
+
+def change_terminal(terminal: Terminal, **changes: Any) -> Terminal:
+    """Write these columns and no others: whoever visits the terminal writes its counts at the same moment.
+
+    One that comes to another area waits for the people there. A terminal deleted meanwhile raises
+    Terminal.DoesNotExist.
+    """
+    with transaction.atomic():
+        former = Terminal.objects.select_for_update(no_key=True).get(pk=terminal.pk)
+        for name, value in changes.items():
+            setattr(terminal, name, value)
+        if changes:
+            terminal.save(update_fields=list(changes))
+        if former.area_id != terminal.area_id:
+            mark([terminal.pk])
+    return terminal
+
+
+def admit_terminals(terminals: Iterable[Terminal], admission: Terminal.Admission, *, actor: object) -> None:
+    """Approve or block; the trail says who did it. An approved one is called, because it may have been given up."""
+    chosen = sorted(terminals, key=lambda terminal: terminal.pk)
+    ids = [terminal.pk for terminal in chosen]
+    with transaction.atomic():
+        for terminal in chosen:
+            Terminal.objects.filter(pk=terminal.pk).update(admission=admission)
+            audit.record(actor=actor, action=f"terminal.{admission}", subject=str(terminal))
+        if admission == Terminal.Admission.APPROVED:
+            mark(ids)
+            call_terminals(ids)
+
+
+def remove_terminal(terminal: Terminal, *, actor: object) -> None:
+    """Its punches stay, with its serial number and alias as text; it isn't dialled any more (devices listens)."""
+    with transaction.atomic():
+        audit.record(actor=actor, action="terminal.deleted", subject=str(terminal), detail={"sn": terminal.sn})
+        terminal.delete()
+
+
+def call_terminals(terminal_ids: Iterable[int]) -> None:
+    """Something waits at these terminals: whoever dials them does it now. Told after the COMMIT."""
+    called = frozenset(terminal_ids)
+    transaction.on_commit(lambda: terminals_called.send_robust(sender=Terminal, terminal_ids=called))
