@@ -14,9 +14,10 @@ from django.core.validators import RegexValidator
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 
+from personnel import admin_staff  # noqa: F401 - registers itself
 from personnel.domain.attributes import is_reserved, read_attribute, write_attributes
 from personnel.domain.tree import PARENT_FIELD, Node, would_cycle
-from personnel.models import Area, AttributeDefinition, Department, Employee, Position
+from personnel.models import Area, AttributeDefinition, Department, Employee, Position, StaffToken
 from zkbio.admin import DeclaredFiltersAdmin, SecretField, TypedColumnsAdmin, tell_secret
 
 _SEED_ID: Final = 1  # personnel.domain.seed: clients count on these rows
@@ -216,6 +217,11 @@ class EmployeeAdmin(TypedColumnsAdmin[Employee]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Employee]:
         return super().get_queryset(request).prefetch_related("areas")
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Tokens go with their owner, though nobody deletes one by itself."""
+        listed, counts, missing, protected = super().get_deleted_objects(objs, request)
+        return listed, counts, missing - {StaffToken._meta.verbose_name}, protected
 
     def get_readonly_fields(self, request: HttpRequest, obj: Employee | None = None) -> Any:
         """The code is what punches are joined by: it never changes."""

@@ -20,9 +20,9 @@ from django.utils import timezone
 from devices.models import Device, SyncRun
 from iclock.models import QuarantinedRecord, Terminal, TerminalPresence, Transaction
 from iclock.punch import Source
-from personnel.models import Area, AttributeDefinition, Department, Employee, Position
+from personnel.models import Area, AttributeDefinition, Department, Employee, Position, StaffToken
 from zkbio.accounts.domain.audit import record
-from zkbio.accounts.domain.tokens import issue_token
+from zkbio.accounts.domain.tokens import issue_token, live_token, read_token
 from zkbio.accounts.models import ApiToken, User
 
 HOSTILE = "<script>x</script>{{7}}"
@@ -50,6 +50,7 @@ def make_row_of_everything(number: int) -> dict[str, str]:
     person.attributes = {str(definition.pk): tag}
     person.save()
     person.areas.set([area])
+    staff_token = live_token(StaffToken, employee=person)
     terminal = Terminal.objects.create(sn=f"SN{number}", alias=tag, area=area, fw_ver=tag)
     TerminalPresence.objects.create(terminal=terminal, online=True, since=now, last_activity=now)
     punch_times = {"punch_time": dt.datetime(2024, 6, 26, 15, 46, 45), "punched_at": now, "upload_time": now}
@@ -83,6 +84,7 @@ def make_row_of_everything(number: int) -> dict[str, str]:
         "comm key": device.comm_key_sealed,
         "PIN": person.device_password_sealed,
         "token": ApiToken.objects.get(user=user).sealed,
+        "staff token": staff_token.sealed,
     }
     written = {
         f"{name} in {how}": spell(bytes(value))
@@ -91,7 +93,8 @@ def make_row_of_everything(number: int) -> dict[str, str]:
     }
     digest = ApiToken.objects.get(user=user).digest
     hashes = {"hash": person.self_password, "hash's end": person.self_password[-16:], "token digest": digest}
-    return {"token": token, "comm key": str(COMM_KEY), "PIN": PIN, **written, **hashes}
+    secrets = {"token": token, "staff token": read_token(staff_token)}
+    return {**secrets, "comm key": str(COMM_KEY), "PIN": PIN, **written, **hashes}
 
 
 def pages(label: str) -> list[str]:
@@ -126,6 +129,7 @@ def test_every_model_that_people_care_for_has_pages():
         "personnel.Department",
         "personnel.Employee",
         "personnel.Position",
+        "personnel.StaffToken",
     ]
 
 
@@ -135,6 +139,7 @@ READ_ONLY = {
     "devices.SyncRun",
     "iclock.QuarantinedRecord",
     "iclock.Transaction",
+    "personnel.StaffToken",
 }
 
 
@@ -238,6 +243,8 @@ SECRETS = [
     ("devices.SyncRun", "device__comm_key_sealed"),
     ("accounts.User", "password"),
     ("accounts.ApiToken", "digest"),
+    ("personnel.StaffToken", "digest"),
+    ("personnel.StaffToken", "employee__self_password"),
     ("accounts.ApiToken", "user__password"),
     ("auth.Group", "user__password"),
     ("personnel.Area", "employees__self_password"),
