@@ -33,7 +33,8 @@ def write_employee(number: int) -> int:
 
 def write_resignation(number: int) -> int:
     day = dt.date(2024, 6, 26)
-    return Resignation.objects.create(employee_id=write_employee(number), resign_date=day, resign_type=1).pk
+    person = write_employee(1000 + number)
+    return Resignation.objects.create(employee_id=person, resign_date=day, resign_type=1).pk
 
 
 def write_terminal(number: int) -> int:
@@ -64,7 +65,7 @@ class Resource:
 
 
 def _resignation_body(number: int) -> Body:
-    return {"employee": write_employee(number), "resign_date": "2024-06-26", "resign_type": 1, "disableatt": True}
+    return {"employee": write_employee(2000 + number), "resign_date": "2024-06-26", "resign_type": 1, "disableatt": True}
 
 
 RESOURCES: Final = {

@@ -1,0 +1,104 @@
+"""Requests made from the schema, sound ones and broken ones: no defect, and no answer that the schema doesn't tell of.
+
+That loose input is refused isn't asked for: reading it is the contract. The same requests are made at every run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, connection
+from hypothesis import HealthCheck, settings
+from schemathesis import Case, CheckFunction, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.config import SchemathesisConfig
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.contract.resources import RESOURCES
+from zkbio.accounts.domain.tokens import issue_token
+from zkbio.accounts.models import User
+from zkbio.wsgi import application
+
+CHECKS: list[CheckFunction] = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+ROWS = 3
+
+config = SchemathesisConfig()
+config.projects.default.generation.update(
+    modes=[GenerationMode.POSITIVE, GenerationMode.NEGATIVE], deterministic=True, database="none"
+)
+config.projects.default.phases.update(phases=["fuzzing"])
+schema = schemathesis.openapi.from_wsgi("/api/schema/", application, config=config)
+few = settings(
+    max_examples=8,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture(autouse=True)
+def _one_connection(db: None) -> Iterator[None]:
+    """The test's transaction lives in it: as Django's own test client does, no request may close it."""
+    doors = (request_started, request_finished)
+    for door in doors:
+        door.disconnect(close_old_connections)
+    yield
+    for door in doors:
+        door.connect(close_old_connections)
+
+
+@pytest.fixture
+def token(db: None, settings: Any, tmp_path: Path) -> str:
+    settings.MEDIA_ROOT = tmp_path
+    return issue_token(User.objects.create_superuser("Admin", password="admin123"))
+
+
+@pytest.fixture
+def existing(db: None) -> dict[str, int]:
+    """The id of one row of each resource."""
+    return {resource.path: resource.rows(ROWS)[0] for resource in RESOURCES.values()}
+
+
+def judge(case: Case, token: str) -> None:
+    case.call_and_validate(headers={"Authorization": f"Token {token}"}, checks=CHECKS)
+    assert not connection.needs_rollback
+
+
+@schema.parametrize()
+@few
+def test_what_the_schema_allows_and_forbids_is_answered_as_it_says(case: Case, token: str) -> None:
+    judge(case, token)
+
+
+@schema.include(path_regex=r"\{id\}").parametrize()
+@few
+def test_rows_that_exist_are_answered_as_the_schema_says(case: Case, token: str, existing: dict[str, int]) -> None:
+    number = next((number for path, number in existing.items() if case.path.startswith(path)), 1)
+    case.path_parameters = {**(case.path_parameters or {}), "id": number}
+
+    judge(case, token)
+
+
+@schema.include(method="GET").parametrize()
+@few
+def test_a_list_of_rows_is_answered_as_the_schema_says(case: Case, token: str, existing: dict[str, int]) -> None:
+    case.query = {}
+
+    judge(case, token)
