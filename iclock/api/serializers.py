@@ -25,8 +25,8 @@ class TerminalSerializer(serializers.ModelSerializer[Terminal]):
     state = serializers.CharField(read_only=True)
     terminal_tz = TerminalZoneField(source="time_zone", read_only=True)
     area = AreaOfTerminalSerializer(read_only=True)
-    last_activity = NaiveTimeField()
-    push_time = NaiveTimeField(source="presence.push_time", default=None)
+    last_activity = NaiveTimeField(allow_null=True)
+    push_time = NaiveTimeField(source="presence.push_time", default=None, allow_null=True)
     is_attendance = FlagField(read_only=True)
     area_name = serializers.CharField(source="area.area_name", read_only=True)
 
