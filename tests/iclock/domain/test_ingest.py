@@ -14,6 +14,7 @@ from django.db.models import Sum
 from iclock.domain import ingest
 from iclock.domain.ingest import Counts, record_punches
 from iclock.models import QuarantinedRecord, Terminal, Transaction, TransactionBlock, TransactionSuperblock
+from iclock.models.transaction import BLOCK_IDS
 from iclock.punch import Punch, Reject, Source
 from iclock.signals import punches_recorded
 from personnel.models import Department, Employee
@@ -198,6 +199,38 @@ def test_rows_that_are_deleted_for_good_leave_the_counters_too(terminal: Termina
     Transaction.objects.filter(emp_code__in=["100", "101"]).delete()
 
     assert total_of_counters() == 3
+
+
+def test_an_emptied_table_has_empty_counters(terminal: Terminal) -> None:
+    record_punches(terminal, day_of_punches(5), source=Source.PULL)
+
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE iclock_transaction")
+
+    assert total_of_counters() == 0
+
+
+def test_writers_of_several_statements_take_turns_by_the_superblock(terminal: Terminal) -> None:
+    """One goes on to other rows of a block that another holds: it must not hold the superblock that this one wants."""
+    record_punches(terminal, day_of_punches(4 * BLOCK_IDS), source=Source.PULL)
+    low, *_, high = (row.block for row in TransactionBlock.objects.filter(live=BLOCK_IDS).order_by("block"))
+    barrier = Barrier(2)
+
+    def bury(firsts: list[int]) -> None:
+        barrier.wait(timeout=20)
+        try:
+            with transaction.atomic():
+                for first in firsts:
+                    rows = Transaction.objects.filter(id__range=(first, first + 9))
+                    rows.update(deleted_at=datetime(2026, 3, 3, tzinfo=UTC))
+        finally:
+            connection.close()
+
+    for _ in range(20):
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(bury, [[low * BLOCK_IDS, high * BLOCK_IDS], [high * BLOCK_IDS + 10]]))
+        Transaction.objects.exclude(deleted_at=None).update(deleted_at=None)
+    assert total_of_counters() == 4 * BLOCK_IDS
 
 
 def test_three_merges_of_the_same_keys_in_different_order_give_each_row_once(terminal: Terminal) -> None:
