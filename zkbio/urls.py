@@ -20,6 +20,8 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("zkbio.accounts.api.urls")),
     path("", include("personnel.api.staff_urls")),
+    path("personnel/api/", include("personnel.api.urls")),
+    path("files/", include("personnel.api.file_urls")),
     path("iclock/api/", include("iclock.api.urls")),
     path("api/", include("zkbio.api.urls")),
 ]

@@ -25,7 +25,7 @@ def read_attribute(employee: Employee, definition: AttributeDefinition) -> Value
     return value
 
 
-def write_attributes(employee: Employee, values: Mapping[int, Any]) -> None:
+def write_attributes(employee: Employee, values: Mapping[Any, Any]) -> None:
     """Set values by definition id on the unsaved ``employee``; an empty one is forgotten."""
     kept = {**employee.attributes, **{str(key): _stored(value) for key, value in values.items()}}
     employee.attributes = {key: value for key, value in kept.items() if value is not None}

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
-from django.db import connection
+from django.core.exceptions import ValidationError
+from django.db import connection, transaction
+from django.db.models import ProtectedError
+from django.utils.translation import gettext as _
 
-from personnel.models import Area, Department, Position
+from personnel.models import Area, Department, Employee, Position
+from personnel.models.scope import Scope
+from personnel.signals import people_changed
 
 Node = Department | Area | Position
 
@@ -16,6 +21,68 @@ PARENT_FIELD: Final[Mapping[type[Node], str]] = {
     Area: "parent_area",
     Position: "parent_position",
 }
+
+SEED_ID: Final = 1  # personnel.domain.seed: clients count on these rows
+EVERYTHING: Final = Scope()
+
+
+def save_node(node: Node, values: Mapping[str, Any], *, scope: Scope = EVERYTHING) -> Node:
+    """Create or change a row. Raises ValidationError where its parent can't be its parent."""
+    with transaction.atomic():
+        parent = PARENT_FIELD[type(node)]
+        moved = _moves(node, values, scope=scope)
+        for name, value in values.items():
+            setattr(node, name, value)
+        if moved and would_cycle(node, values[parent]):
+            raise ValidationError({parent: _("A row can't lie below itself.")})
+        if node.pk is None:
+            node.save(force_insert=True)
+            return node
+        kept = set() if moved else {parent}
+        node.save(update_fields=values.keys() - kept)
+        if moved and isinstance(node, Area):
+            # Whose parent puts people on a terminal isn't decided here: all below may be concerned.
+            people_changed.send(sender=Area, area_ids=_below(node), emp_codes=frozenset())
+    return node
+
+
+def delete_node(node: Node) -> None:
+    """Raises ValidationError for a seed row, ProtectedError for one that is in use."""
+    if node.pk == SEED_ID:
+        raise ValidationError(_("This row belongs to the installation and can't be deleted."))
+    with transaction.atomic():
+        # Whoever is being put into this area at the same moment waits for the lock, and then finds it gone.
+        type(node)._default_manager.select_for_update().filter(pk=node.pk).first()
+        if people := people_in(node):
+            raise ProtectedError("people are here", set(people))
+        node.delete()
+
+
+def people_in(node: Node) -> list[Employee]:
+    """Those whom an area's deletion would take out of it: the table between both protects nobody."""
+    return list(node.employees.all()) if isinstance(node, Area) else []
+
+
+def _moves(node: Node, values: Mapping[str, Any], *, scope: Scope) -> bool:
+    """Whether ``values`` give the row another parent. Raises ValidationError for a place outside of ``scope``."""
+    field = PARENT_FIELD[type(node)]
+    limits = {Department: scope.departments, Area: scope.areas}.get(type(node))
+    given = field in values or node.pk is None
+    if not given:
+        return False
+    parent = values.get(field)
+    if limits is None or (parent is not None and parent.pk in limits):
+        return field in values and (parent.pk if parent else None) != getattr(node, f"{field}_id")
+    # To whoever sees nothing above this row, it has no parent: saying so again is no move.
+    if node.pk is not None and parent is None and getattr(node, f"{field}_id") not in limits:
+        return False
+    raise ValidationError({field: _("Choose a parent within your limits.")})
+
+
+def _below(area: Area) -> frozenset[int]:
+    """The area and all areas that hang below it."""
+    parents = _parents(Area)
+    return frozenset(pk for pk in parents if climbs_to(start=pk, target=area.pk, parents=parents))
 
 
 def would_cycle(node: Node, parent: Node | None) -> bool:
@@ -31,7 +98,7 @@ def would_cycle(node: Node, parent: Node | None) -> bool:
 def climbs_to(*, start: int, target: int, parents: Mapping[int, int | None]) -> bool:
     """Whether the way up from ``start`` (itself included) passes ``target``; a circle on the way ends it."""
     here: int | None = start
-    for _ in range(len(parents) + 1):
+    for _step in range(len(parents) + 1):
         if here is None or here == target:
             break
         here = parents.get(here)

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from personnel.models.organisation import Area, Department, Position
 from personnel.models.scope import scope_of
+from personnel.validators import validate_card, validate_emp_code
 from zkbio import crypto
 
 _SEAL = "personnel_employee.device_password"
@@ -47,16 +48,17 @@ class Employee(models.Model):
         ADMINISTRATOR = 14, "Administrator"
 
     uuid = models.UUIDField(default=uuid4, unique=True, editable=False)
-    emp_code = models.CharField("employee code", max_length=20, unique=True)
+    emp_code = models.CharField("employee code", max_length=20, unique=True, validators=[validate_emp_code])
     first_name = models.CharField(max_length=25, null=True, blank=True)  # noqa: DJ001 - the contract tells null from ""
     last_name = models.CharField(max_length=25, null=True, blank=True)  # noqa: DJ001
     nickname = models.CharField(max_length=25, null=True, blank=True)  # noqa: DJ001
-    photo = models.CharField(max_length=200, blank=True, editable=False)
+    photo = models.CharField(max_length=200, blank=True, editable=False, db_index=True)
     department = models.ForeignKey(Department, models.PROTECT, related_name="employees")
     position = models.ForeignKey(Position, models.PROTECT, null=True, blank=True, related_name="employees")
     areas = models.ManyToManyField(Area, related_name="employees")
 
-    card_no = models.CharField("card", max_length=20, null=True, blank=True)  # noqa: DJ001
+    # Two people with one card would be one person to a terminal. Who resigns gives it back (domain.resignations).
+    card_no = models.CharField("card", max_length=20, null=True, blank=True, unique=True, validators=[validate_card])
     device_password_sealed = models.BinaryField(null=True, editable=False)
     self_password = models.CharField(max_length=128, blank=True, editable=False)
     dev_privilege = models.SmallIntegerField("device privilege", choices=DevicePrivilege.choices, default=0)

@@ -33,6 +33,9 @@ class Resignation(models.Model):
     resign_type = models.SmallIntegerField(choices=Type.choices, default=Type.QUIT)
     disableatt = models.BooleanField("attendance ends", default=True)
     reason = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - the contract tells null from ""
+    # What the resignation took from the employee, and a reinstatement gives back.
+    took_attendance = models.BooleanField(default=False, editable=False)
+    took_card = models.CharField(max_length=20, null=True, editable=False)  # noqa: DJ001
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = ResignationQuerySet.as_manager()

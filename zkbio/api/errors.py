@@ -62,7 +62,7 @@ def _as_api_error(error: Exception) -> Exception:
     if isinstance(error, Http404):
         return exceptions.NotFound()
     if isinstance(error, PermissionDenied):
-        return exceptions.PermissionDenied()
+        return exceptions.PermissionDenied(str(error) or None)
     if isinstance(error, DomainError):
         return exceptions.ValidationError(as_serializer_error(error))
     if refusal := conflict_refusal(error):

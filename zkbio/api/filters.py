@@ -29,6 +29,26 @@ class IdFilter(django_filters.Filter):
     field_class = IdFormField
 
 
+class IdListWidget(forms.TextInput):
+    """``2,3``, and the same parameter more than once."""
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> list[str]:
+        texts = data.getlist(name) if hasattr(data, "getlist") else [data.get(name) or ""]
+        return [part.strip() for text in texts for part in str(text).split(",") if part.strip()]
+
+
+class IdListFormField(forms.Field):
+    widget = IdListWidget
+
+    def clean(self, value: Any) -> list[int]:
+        return [IdFormField().clean(each) for each in value]
+
+
+@extend_schema_field({"type": "array", "items": {"type": "integer"}})
+class IdListFilter(django_filters.Filter):
+    field_class = IdListFormField
+
+
 @extend_schema_field(OpenApiTypes.STR)
 class WallClockFilter(django_filters.Filter):
     """``2019-04-1 00:00:00``, ``2019-04-01T00:00`` or a bare date, compared with a wall clock."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from operator import attrgetter
+from typing import Any, ClassVar, Final, TypeVar
 
 from django.db import models
 from rest_framework import serializers
@@ -12,6 +14,29 @@ from zkbio.api.fields import LooseDateField, LooseIdField
 from zkbio.api.loose import LooseBodyMixin, plain_body
 
 M = TypeVar("M", bound=models.Model)
+
+# Fields whose value is answered as it stands on the object: the renderer writes dates.
+_AS_IT_STANDS: Final = {
+    LooseDateField,
+    serializers.BooleanField,
+    serializers.CharField,
+    serializers.ChoiceField,
+    serializers.DateField,
+    serializers.EmailField,
+    serializers.IntegerField,
+    serializers.ReadOnlyField,
+}
+
+
+class ZKReadSerializer(serializers.ModelSerializer[M]):
+    """A row as lists and single objects show it. How each key is read is decided once, not once a row."""
+
+    def to_representation(self, instance: M) -> dict[str, Any]:
+        return {name: read(instance) for name, read in self._readers}
+
+    @cached_property
+    def _readers(self) -> list[tuple[str, Callable[[M], Any]]]:
+        return [(str(field.field_name), _reader(field)) for field in self._readable_fields]
 
 
 class ZKModelSerializer(LooseBodyMixin, serializers.ModelSerializer[M]):
@@ -29,3 +54,14 @@ class ZKModelSerializer(LooseBodyMixin, serializers.ModelSerializer[M]):
         if self.instance is not None and isinstance(body, Mapping):
             body = {name: value for name, value in body.items() if name not in self.kept_on_update}
         return super().to_internal_value(body)
+
+
+def _reader(field: Any) -> Callable[[Any], Any]:
+    if type(field) in _AS_IT_STANDS and len(field.source_attrs) == 1:
+        return attrgetter(str(field.source))
+
+    def read(instance: Any) -> Any:
+        value = field.get_attribute(instance)
+        return None if value is None else field.to_representation(value)
+
+    return read

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Prefetch, QuerySet
 from django.http import HttpResponseBase
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework import mixins, viewsets
@@ -29,18 +29,27 @@ class ZKReadOnlyViewSet(mixins.RetrieveModelMixin, mixins.ListModelMixin, viewse
     """List and retrieve what the caller may see.
 
     ``queryset`` is one with ``visible_to(user)``. ``required_permissions`` is set by extra actions that ask for others
-    than the verb's own (zkbio.api.permissions).
+    than the verb's own (zkbio.api.permissions). ``visible_relations`` are shown as far as the caller may see them: a
+    related row outside of their limits is null, or missing in its list.
     """
 
     filter_backends = (DjangoFilterBackend, SearchFilter, ZKOrderingFilter)
+    # With dots: an id that is none is an unknown id, not an unknown path.
+    lookup_value_regex = "[^/]+"
     required_permissions: tuple[str, ...] = ()
+    visible_relations: tuple[str, ...] = ()
 
     def get_queryset(self) -> QuerySet[M]:
         queryset = super().get_queryset()
         if getattr(self, "swagger_fake_view", False):
             return queryset
         visible: QuerySet[M] = queryset.visible_to(self.request.user)  # type: ignore[attr-defined]
-        return visible
+        return visible.prefetch_related(*map(self._visible_relation, self.visible_relations))
+
+    def _visible_relation(self, name: str) -> Prefetch[Any]:
+        serializer: Any = self.get_serializer_class()
+        related: Any = serializer.Meta.model._meta.get_field(name).related_model
+        return Prefetch(name, related.objects.visible_to(self.request.user))
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
         if read_page(request).size <= BATCH_ROWS:
