@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError as FormError
 from django.db.models import Q, QuerySet
 from rest_framework.exceptions import ValidationError
 
-from iclock.models import Terminal, Transaction
+from iclock.models import Terminal, TerminalCommand, Transaction
 from iclock.models.terminal import State
 from zkbio.api.filters import AddressFilter, IdFilter, WallClockFilter
 
@@ -25,6 +25,16 @@ class TerminalFilter(django_filters.FilterSet):
 
     class Meta:
         model = Terminal
+        fields: list[str] = []
+
+
+class CommandFilter(django_filters.FilterSet):
+    terminal = IdFilter(field_name="terminal_id")
+    state = django_filters.CharFilter(field_name="state_now", help_text=", ".join(TerminalCommand.State.values))
+    kind = django_filters.CharFilter(help_text=", ".join(TerminalCommand.Kind.values))
+
+    class Meta:
+        model = TerminalCommand
         fields: list[str] = []
 
 

@@ -6,10 +6,11 @@ from rest_framework import serializers
 from rest_framework.validators import UniqueValidator
 
 from iclock.domain.terminals import add_terminal, change_terminal, check_serial, check_transfer_time
-from iclock.models import Terminal
+from iclock.models import Terminal, TerminalCommand
 from personnel.models import Area
 from personnel.models.scope import scope_of
-from zkbio.api.fields import FlagField, NaiveTimeField, TerminalZoneField
+from zkbio.api.fields import FlagField, IdListField, NaiveTimeField, TerminalZoneField
+from zkbio.api.loose import LooseSerializer
 from zkbio.api.serializers import ZKModelSerializer
 
 
@@ -100,6 +101,26 @@ class TerminalWriteSerializer(ZKModelSerializer[Terminal]):
 
     def update(self, instance: Terminal, validated_data: dict[str, Any]) -> Terminal:
         return change_terminal(instance, **validated_data)
+
+
+class TerminalsSerializer(LooseSerializer):
+    """Which terminals an action is about."""
+
+    terminals = IdListField(queryset=Terminal.objects.all())
+
+
+class CommandSerializer(serializers.ModelSerializer[TerminalCommand]):
+    """What a terminal was asked to do; ``state`` and ``result`` are as of now (iclock.domain.commands)."""
+
+    state = serializers.ChoiceField(source="state_now", choices=TerminalCommand.State.choices, read_only=True)
+    result = serializers.CharField(source="result_now", read_only=True, help_text="What came of it, in a sentence.")
+    created_at = NaiveTimeField()
+    sent_at = NaiveTimeField(allow_null=True)
+    finished_at = NaiveTimeField(allow_null=True)
+
+    class Meta:
+        model = TerminalCommand
+        fields = ["id", "terminal", "kind", "state", "result", "created_at", "sent_at", "finished_at"]
 
 
 class TransactionSerializer(serializers.Serializer[Any]):

@@ -1,8 +1,9 @@
-from iclock.api.views import TerminalViewSet, TransactionViewSet
+from iclock.api.views import CommandViewSet, TerminalViewSet, TransactionViewSet
 from zkbio.api.viewsets import ZKRouter
 
 router = ZKRouter()
 router.register("terminals", TerminalViewSet)
+router.register("commands", CommandViewSet)
 router.register("transactions", TransactionViewSet)
 
 urlpatterns = router.urls

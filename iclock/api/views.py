@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from django.core.exceptions import ValidationError as FormError
 from django.db.models import Q
@@ -14,16 +14,26 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from iclock.api.filters import TerminalFilter, TransactionFilter, read_wanted
+from iclock.api.filters import CommandFilter, TerminalFilter, TransactionFilter, read_wanted
 from iclock.api.rows import list_statement, one_statement
-from iclock.api.serializers import TerminalSerializer, TerminalWriteSerializer, TransactionSerializer
+from iclock.api.serializers import (
+    CommandSerializer,
+    TerminalSerializer,
+    TerminalsSerializer,
+    TerminalWriteSerializer,
+    TransactionSerializer,
+)
+from iclock.domain.commands import Kind, as_of_now, clear_commands, queue_commands
 from iclock.domain.pages import Selection
-from iclock.domain.terminals import remove_terminal
-from iclock.models import Terminal, Transaction
+from iclock.domain.terminals import approve_terminals, block_terminals, call_terminals, remove_terminal
+from iclock.models import Terminal, TerminalCommand, Transaction
+from zkbio.api.actions import DONE, bulk_action
 from zkbio.api.filters import IdFormField, ZKOrderingFilter
 from zkbio.api.pagination import InvalidPage, Links, Page, envelope, link, page_links, read_page
 from zkbio.api.streams import BATCH_ROWS, list_answer, read_batches
-from zkbio.api.viewsets import ZKModelViewSet
+from zkbio.api.viewsets import ZKModelViewSet, ZKReadOnlyViewSet
+
+_CHANGE: Final = ("iclock.change_terminal",)
 
 
 class TerminalViewSet(ZKModelViewSet[Terminal]):
@@ -39,6 +49,75 @@ class TerminalViewSet(ZKModelViewSet[Terminal]):
 
     def perform_destroy(self, instance: Terminal) -> None:
         remove_terminal(instance, actor=self.request)
+
+    @bulk_action(TerminalsSerializer, *_CHANGE)
+    def clear_command(self, request: Request) -> Response:
+        """Cancels what waits for these terminals."""
+        clear_commands(self._chosen(), user=request.user)
+        return Response(DONE)
+
+    @bulk_action(TerminalsSerializer, *_CHANGE)
+    def clear_capture(self, request: Request) -> Response:
+        """Asks these terminals to forget their captured pictures."""
+        return self._queue(Kind.CLEAR_CAPTURE)
+
+    @bulk_action(TerminalsSerializer, *_CHANGE, "iclock.clear_terminal")
+    def clear_all(self, request: Request) -> Response:
+        """Asks these terminals to forget everything; none does before its log was read and stored."""
+        return self._queue(Kind.CLEAR_ALL)
+
+    @bulk_action(TerminalsSerializer, *_CHANGE)
+    def upload_all(self, request: Request) -> Response:
+        """Asks these terminals for everything they hold."""
+        return self._queue(Kind.UPLOAD_ALL)
+
+    @bulk_action(TerminalsSerializer, *_CHANGE)
+    def upload_transaction(self, request: Request) -> Response:
+        """Asks these terminals for their whole log."""
+        return self._queue(Kind.UPLOAD_TRANSACTION)
+
+    @bulk_action(TerminalsSerializer, *_CHANGE)
+    def reboot(self, request: Request) -> Response:
+        """Asks these terminals to restart."""
+        return self._queue(Kind.REBOOT)
+
+    @bulk_action(TerminalsSerializer, *_CHANGE)
+    def approve(self, request: Request) -> Response:
+        """Lets these terminals in."""
+        approve_terminals(self._chosen(), actor=request)
+        return Response(DONE)
+
+    @bulk_action(TerminalsSerializer, *_CHANGE)
+    def block(self, request: Request) -> Response:
+        """Nothing is read from these terminals any more."""
+        block_terminals(self._chosen(), actor=request)
+        return Response(DONE)
+
+    @bulk_action(TerminalsSerializer, *_CHANGE)
+    def sync(self, request: Request) -> Response:
+        """Reads these terminals now instead of when they are due."""
+        call_terminals(terminal.pk for terminal in self._chosen())
+        return Response(DONE)
+
+    def _chosen(self) -> list[Terminal]:
+        body = self.get_serializer(data=self.request.data)
+        body.is_valid(raise_exception=True)
+        chosen: list[Terminal] = body.validated_data["terminals"]
+        return chosen
+
+    def _queue(self, kind: str) -> Response:
+        queue_commands(self._chosen(), kind, user=self.request.user)
+        return Response(DONE)
+
+
+class CommandViewSet(ZKReadOnlyViewSet[TerminalCommand]):
+    """What terminals were asked to do, and what came of it."""
+
+    queryset = as_of_now(TerminalCommand.objects.all())
+    serializer_class = CommandSerializer
+    filterset_class = CommandFilter
+    ordering_fields = ("id", "terminal", "kind", "created_at", "sent_at", "finished_at")
+    ordering = ("id",)
 
 
 @extend_schema_view(

@@ -49,23 +49,24 @@ def change_terminal(terminal: Terminal, **changes: Any) -> Terminal:
     return terminal
 
 
-def admit_terminals(terminals: Iterable[Terminal], admission: Terminal.Admission, *, actor: object) -> None:
-    """Approve or block; the trail says who did it. An approved one is called, because it may have been given up."""
-    chosen = sorted(terminals, key=lambda terminal: terminal.pk)
-    ids = [terminal.pk for terminal in chosen]
+def approve_terminals(terminals: Iterable[Terminal], *, actor: object) -> None:
+    """Let them in; they are called, because they may have been given up, and wait for their people."""
     with transaction.atomic():
-        for terminal in chosen:
-            Terminal.objects.filter(pk=terminal.pk).update(admission=admission)
-            audit.record(actor=actor, action=f"terminal.{admission}", subject=str(terminal))
-        if admission == Terminal.Admission.APPROVED:
-            mark(ids)
-            call_terminals(ids)
+        ids = _admit(terminals, Terminal.Admission.APPROVED, actor=actor, action="iclock.approve")
+        mark(ids)
+        call_terminals(ids)
+
+
+def block_terminals(terminals: Iterable[Terminal], *, actor: object) -> None:
+    """Nothing is read from them and nothing is sent to them any more."""
+    with transaction.atomic():
+        _admit(terminals, Terminal.Admission.BLOCKED, actor=actor, action="iclock.block")
 
 
 def remove_terminal(terminal: Terminal, *, actor: object) -> None:
     """Its punches stay, with its serial number and alias as text; it isn't dialled any more (devices listens)."""
     with transaction.atomic():
-        audit.record(actor=actor, action="terminal.deleted", subject=str(terminal), detail={"sn": terminal.sn})
+        audit.record(actor=actor, action="iclock.delete_terminal", subject=str(terminal), detail={"sn": terminal.sn})
         terminal.delete()
 
 
@@ -73,3 +74,12 @@ def call_terminals(terminal_ids: Iterable[int]) -> None:
     """Something waits at these terminals: whoever dials them does it now. Told after the COMMIT."""
     called = frozenset(terminal_ids)
     transaction.on_commit(lambda: terminals_called.send_robust(sender=Terminal, terminal_ids=called))
+
+
+def _admit(terminals: Iterable[Terminal], admission: Terminal.Admission, *, actor: object, action: str) -> list[int]:
+    """The trail says who did it."""
+    chosen = sorted(terminals, key=lambda terminal: terminal.pk)
+    for terminal in chosen:
+        Terminal.objects.filter(pk=terminal.pk).update(admission=admission)
+        audit.record(actor=actor, action=action, subject=str(terminal), detail={"sn": terminal.sn})
+    return [terminal.pk for terminal in chosen]

@@ -65,6 +65,12 @@ class TerminalCommand(models.Model):
 
     class Meta:
         ordering = ["id"]
+        # Asking again for what still waits adds nothing: so there are never more waiting than there are kinds.
+        constraints = [
+            models.UniqueConstraint(
+                fields=["terminal", "kind"], condition=Q(state="queued"), name="iclock_command_queued_once"
+            )
+        ]
         indexes = [
             models.Index(
                 fields=["terminal", "id"], condition=Q(state__in=["queued", "sent"]), name="iclock_command_open"

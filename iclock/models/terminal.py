@@ -96,6 +96,7 @@ class Terminal(models.Model):
 
     class Meta:
         ordering = ["id"]
+        permissions = [("clear_terminal", "Can clear everything on a terminal")]
 
     def __str__(self) -> str:
         return f"{self.alias} ({self.sn})"

@@ -18,7 +18,7 @@ class DoneSerializer(serializers.Serializer[Any]):
 
     code = serializers.IntegerField(default=0)
     msg = serializers.CharField(default="success")
-    data: Any = serializers.ListField(child=serializers.JSONField(), default=list)  # type: ignore[assignment]
+    data: Any = serializers.ListField(child=serializers.JSONField(), default=list)
 
 
 def bulk_action(body: type[BaseSerializer[Any]], *permissions: str, **options: Any) -> Callable[[Any], Any]:

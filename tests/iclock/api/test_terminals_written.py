@@ -239,7 +239,7 @@ def test_a_deleted_terminal_leaves_its_punches(
     row = get("/iclock/api/transactions/")["data"][0]
     assert (row["terminal"], row["terminal_sn"], row["terminal_alias"]) == (None, "CKJF201260077", "Auto add")
     assert Transaction.objects.count() == 1
-    assert AuditEntry.objects.get(action="terminal.deleted").detail == {"sn": "CKJF201260077"}
+    assert AuditEntry.objects.get(action="iclock.delete_terminal").detail == {"sn": "CKJF201260077"}
     send("DELETE", f"{PATH}{terminal.id}/", 404)
 
 
