@@ -12,6 +12,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
+from zkbio.accounts.domain.signed_tokens import verify_signed_token
 from zkbio.accounts.domain.tokens import issue_token, verify_token
 from zkbio.accounts.models import User
 
@@ -75,6 +76,25 @@ def test_the_command_ends_the_token_too(admin: User, monkeypatch: pytest.MonkeyP
 
     admin.refresh_from_db()
     assert (admin.check_password(NEW), verify_token(token)) == (True, None)
+
+
+class SlowHasher(CountingHasher):
+    """While it checks a password, somebody sets another one."""
+
+    algorithm = "slow"
+
+    def verify(self, password: str, encoded: str) -> bool:
+        User.objects.update(password="another one", revocations=1)
+        return super().verify(password, encoded)
+
+
+@pytest.mark.parametrize("path", ["/api-token-auth/", "/jwt-api-token-auth/"])
+def test_a_login_during_which_the_password_changes_gives_nothing_that_counts(path: str, settings: Any) -> None:
+    settings.PASSWORD_HASHERS = [f"{SlowHasher.__module__}.SlowHasher"]
+    User.objects.create_user("slow", password=PASSWORD)
+    token = Client().post(path, {"username": "slow", "password": PASSWORD}).json().get("token", "")
+
+    assert (verify_token(token), verify_signed_token(token)) == (None, None)
 
 
 def test_other_changes_leave_the_token_alone(admin: User) -> None:

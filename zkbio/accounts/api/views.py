@@ -19,7 +19,7 @@ from zkbio.accounts.domain.logins import log_in
 from zkbio.accounts.domain.signed_tokens import issue_signed_token
 from zkbio.accounts.domain.signing import LoginTooOldError
 from zkbio.accounts.domain.throttle import LoginThrottledError
-from zkbio.accounts.domain.tokens import issue_token
+from zkbio.accounts.domain.tokens import issue_token_after_check
 from zkbio.api.authentication import TokenExpiredError
 from zkbio.api.origin import client_address
 
@@ -56,7 +56,7 @@ class TokenLoginView(LoginView):
 
     def token_for(self, username: str, password: str, *, address: str) -> str | None:
         user = log_in(username, password, address=address)
-        return None if user is None else issue_token(user)
+        return None if user is None else issue_token_after_check(user)
 
 
 @extend_schema_view(post=extend_schema(operation_id="jwt-api-token-auth"))

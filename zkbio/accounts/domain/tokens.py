@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 from uuid import uuid4
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -38,6 +38,16 @@ class TokenBusyError(Exception):
 def issue_token(user: User) -> str:
     """The user's live token, made when there is none. Concurrent first logins get one and the same."""
     return read_token(live_token(ApiToken, user=user))
+
+
+@transaction.atomic
+def issue_token_after_check(user: User) -> str | None:
+    """The token of a user whose password was just checked, None if it is another one by now.
+
+    Checking takes long enough for a new password to come in between, which must not leave a token of the old one.
+    """
+    unchanged = User.objects.select_for_update(no_key=True).filter(pk=user.pk, password=user.password, is_active=True)
+    return issue_token(user) if unchanged.exists() else None
 
 
 def verify_token(token: str) -> User | None:
