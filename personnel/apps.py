@@ -9,4 +9,7 @@ class PersonnelConfig(AppConfig):
     verbose_name = "Personnel"
 
     def ready(self) -> None:
+        from personnel.domain.groups import share_after_migrate  # noqa: PLC0415 - needs the models
+
         post_migrate.connect(seed_after_migrate, sender=self)
+        post_migrate.connect(share_after_migrate, sender=self)
