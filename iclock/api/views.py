@@ -129,6 +129,7 @@ class CommandViewSet(ZKReadOnlyViewSet[TerminalCommand]):
 class TransactionViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[Transaction]):
     """Punches. Neither verb builds a model or a serializer: PostgreSQL writes the rows as JSON."""
 
+    lookup_value_regex = "[^/]+"
     queryset = Transaction.objects.live()
     serializer_class = TransactionSerializer
     filter_backends = (DjangoFilterBackend, ZKOrderingFilter)

@@ -30,6 +30,7 @@ class CardField(serializers.CharField):
         return super().run_validation(data)
 
 
+@extend_schema_field({"type": "string", "nullable": True})
 class SecretField(serializers.CharField):
     """Written, and answered as null."""
 

@@ -7,8 +7,7 @@ from typing import Any, TypeVar
 from django.core.files.storage import default_storage
 from django.db import transaction
 from django.http import FileResponse, Http404, HttpResponseBase
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -191,11 +190,7 @@ class PhotoViewSet(ZKReadOnlyViewSet[Employee]):
     queryset = Employee.objects.all()
     serializer_class = EmployeeSerializer
 
-    @extend_schema(
-        operation_id="photo-read",
-        parameters=[OpenApiParameter("name", OpenApiTypes.STR, OpenApiParameter.PATH)],
-        responses={(200, "image/jpeg"): OpenApiTypes.BINARY},
-    )
+    @extend_schema(exclude=True)
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
         holder = self.get_queryset().filter(photo=f"photo/{kwargs['name']}.jpg").first()
         if holder is None or not default_storage.exists(holder.photo):

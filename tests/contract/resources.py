@@ -57,6 +57,7 @@ class Resource:
     write: Callable[[int], int]
     body: Callable[[int], Body] | None = None
     change: tuple[str, Any] = ("", None)
+    required: tuple[str, ...] = ()
     seeded: int = 0
 
     def rows(self, count: int) -> list[int]:
@@ -65,7 +66,8 @@ class Resource:
 
 
 def _resignation_body(number: int) -> Body:
-    return {"employee": write_employee(2000 + number), "resign_date": "2024-06-26", "resign_type": 1, "disableatt": True}
+    person = write_employee(2000 + number)
+    return {"employee": person, "resign_date": "2024-06-26", "resign_type": 1, "disableatt": True}
 
 
 RESOURCES: Final = {
@@ -75,6 +77,7 @@ RESOURCES: Final = {
         write_department,
         lambda n: {"dept_code": f"new {n}", "dept_name": f"Department {n}"},
         ("dept_name", "Renamed"),
+        ("dept_code", "dept_name"),
         seeded=1,
     ),
     "areas": Resource(
@@ -83,6 +86,7 @@ RESOURCES: Final = {
         write_area,
         lambda n: {"area_code": f"new {n}", "area_name": f"Area {n}"},
         ("area_name", "Renamed"),
+        ("area_code", "area_name"),
         seeded=1,
     ),
     "positions": Resource(
@@ -91,6 +95,7 @@ RESOURCES: Final = {
         write_position,
         lambda n: {"position_code": f"new {n}", "position_name": f"Position {n}"},
         ("position_name", "Renamed"),
+        ("position_code", "position_name"),
         seeded=1,
     ),
     "employees": Resource(
@@ -99,6 +104,7 @@ RESOURCES: Final = {
         write_employee,
         lambda n: {"emp_code": f"new {n}", "department": 1, "area": [1]},
         ("first_name", "Renamed"),
+        ("emp_code", "department", "area"),
     ),
     "resigns": Resource(
         "/personnel/api/resigns/",
@@ -106,6 +112,7 @@ RESOURCES: Final = {
         write_resignation,
         _resignation_body,
         ("reason", "Moved away"),
+        ("employee", "resign_date"),
     ),
     "terminals": Resource(
         "/iclock/api/terminals/",
@@ -113,6 +120,7 @@ RESOURCES: Final = {
         write_terminal,
         lambda n: {"sn": f"NEW{n}", "alias": f"Gate {n}", "ip_address": f"10.1.0.{n}"},
         ("alias", "Renamed"),
+        ("sn", "alias"),
     ),
     "transactions": Resource("/iclock/api/transactions/", "iclock.transaction", write_transaction),
 }

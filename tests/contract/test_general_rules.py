@@ -269,17 +269,20 @@ def test_order_follows_ordering(resource: Resource, api: Client) -> None:
 
 
 @each_resource
-@pytest.mark.parametrize("query", ["ordering=nonsense", "ordering=password", "colour=green", "page_size=0", "limit=-1"])
-def test_order_and_parameters_that_mean_nothing_are_ignored(resource: Resource, query: str, api: Client) -> None:
+def test_order_and_parameters_that_mean_nothing_are_ignored(resource: Resource, api: Client) -> None:
     resource.rows(3)
+    queries = ["ordering=nonsense", "ordering=password", "colour=green", "page_size=0", "limit=-1", "page_size=x"]
 
-    assert decoded(api.get(f"{resource.path}?{query}"))["data"] == decoded(api.get(resource.path))["data"]
+    lists = [decoded(api.get(f"{resource.path}?{query}"))["data"] for query in queries]
+
+    assert lists == [decoded(api.get(resource.path))["data"]] * len(queries)
 
 
 @each_resource
-@pytest.mark.parametrize("page", ["0", "-1", "x", "1.5", ""])
-def test_order_of_pages_that_are_no_positive_number_is_a_404(resource: Resource, page: str, api: Client) -> None:
-    assert api.get(resource.path, {"page": page}).status_code == 404
+def test_order_of_pages_that_are_no_positive_number_is_a_404(resource: Resource, api: Client) -> None:
+    pages = ["0", "-1", "x", "1.5", ""]
+
+    assert [api.get(resource.path, {"page": page}).status_code for page in pages] == [404] * len(pages)
 
 
 # -- status, update verbs
@@ -326,23 +329,21 @@ def test_update_verbs_keep_what_is_not_sent(resource: Resource, verb: str, api: 
 
 @each_writable
 def test_validation_error_names_the_field(resource: Resource, api: Client) -> None:
-    required = [name for name in body_of(resource) if name not in {"disableatt", "ip_address"}]
-
     answer = send(api, "POST", resource.path, {})
 
     assert answer.status_code == 400
-    assert {name: answer.json().get(name) for name in required} == {
-        name: ["This field is required."] for name in required
+    assert {name: answer.json().get(name) for name in resource.required} == {
+        name: ["This field is required."] for name in resource.required
     }
 
 
 @each_writable
-@pytest.mark.parametrize("body", [[], "text", 7, None, [1, 2]])
-def test_validation_error_of_a_body_that_is_no_object(resource: Resource, body: Any, api: Client) -> None:
-    answer = send(api, "POST", resource.path, body)
+def test_validation_error_of_a_body_that_is_no_object(resource: Resource, api: Client) -> None:
+    bodies: list[Any] = [[], "text", 7, None, [1, 2], [{}]]
 
-    assert answer.status_code == 400
-    assert isinstance(answer.json(), dict)
+    answers = [send(api, "POST", resource.path, body) for body in bodies]
+
+    assert [(answer.status_code, type(answer.json())) for answer in answers] == [(400, dict)] * len(bodies)
 
 
 @pytest.mark.parametrize("login", ["/api-token-auth/", "/jwt-api-token-auth/"])
@@ -381,11 +382,14 @@ def test_no_permission_is_a_403(resource: Resource) -> None:
 
 
 @each_resource
-@pytest.mark.parametrize("unknown", ["424242", "0", "99999999999999999999", "nonsense", "-1"])
-def test_unknown_id_is_a_404(resource: Resource, unknown: str, api: Client) -> None:
-    answer = api.get(f"{resource.path}{unknown}/")
+def test_unknown_id_is_a_404(resource: Resource, api: Client) -> None:
+    unknown = ["424242", "0", "99999999999999999999", "nonsense", "-1", "1.5", "%00", "%FF"]
 
-    assert (answer.status_code, answer.json()) == (404, {"detail": "Not found."})
+    answers = [api.get(f"{resource.path}{each}/") for each in unknown]
+
+    assert [(answer.status_code, answer.content) for answer in answers] == [
+        (404, b'{"detail":"Not found."}') for _ in unknown
+    ]
 
 
 @each_writable
