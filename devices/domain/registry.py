@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from devices.domain.addresses import AddressError, parse_host
 from devices.models import Device
 from devices.models.device import default_interval
+from iclock.models import Terminal
 
 MAX_COMM_KEY: Final = 2**32 - 1  # the protocol carries 32 bits; most units let six digits be typed
 
@@ -116,6 +117,14 @@ def parse_comm_key(text: str) -> int:
 def set_polled(device_ids: Iterable[int], *, enabled: bool) -> int:
     """Poll these devices from now on, or stop polling them; how many that changed."""
     return Device.objects.filter(pk__in=list(device_ids), enabled=not enabled).update(enabled=enabled)
+
+
+def end_polling_of_terminal(*, instance: Terminal, **_signal: Any) -> None:
+    """Before a terminal is deleted: the next visit to its device would bring it back.
+
+    The device stays, with its address and comm key; polled again, it makes the terminal anew at the first contact.
+    """
+    Device.objects.filter(terminal=instance).update(enabled=False)
 
 
 def _collect(errors: dict[str, list[ValidationError]], field: str, device: Device, parse: Callable[[str], str]) -> None:

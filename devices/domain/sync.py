@@ -14,7 +14,8 @@ from django.db import Error, IntegrityError, connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from devices.domain import schedule
+from devices.domain import commands, schedule
+from devices.domain.commands import Errands
 from devices.domain.dialling import dial
 from devices.domain.lease import BusyError, Lease, confirm, hold
 from devices.driver.errors import StoppedError, TerminalError
@@ -22,8 +23,9 @@ from devices.driver.session import Identity, Sizes, TerminalSession
 from devices.driver.tables import Rows, decode_punches
 from devices.models import Device, SyncRun
 from iclock.domain import presence
+from iclock.domain.commands import READS
 from iclock.domain.ingest import Counts, record_punches
-from iclock.models import Terminal
+from iclock.models import Terminal, TerminalCommand
 from iclock.punch import Source
 from zkbio.clock import read_wall, zone
 
@@ -64,6 +66,7 @@ class Visit(NamedTuple):
     heard_at: datetime
     rows: Rows | None
     user_ids: dict[int, str]
+    reads: list[TerminalCommand]
 
 
 class Stored(NamedTuple):
@@ -102,10 +105,21 @@ def needs_download(device: Device, sizes: Sizes, now: datetime) -> bool:
 def _visit_and_record(lease: Lease, trigger: SyncRun.Trigger) -> SyncRun:
     device = Device.objects.select_related("terminal__area").get(id=lease.device_id)
     run = SyncRun(device=device, trigger=trigger, started_at=timezone.now())
+    errands = commands.errands_of(device.pk)
     connection.close()
+    run = _visit(device, lease, run, errands)
+    if commands.errands_of(device.pk).ids - errands.ids:
+        # Asked for during the visit, whose end must not put it off.
+        schedule.request_sync([device.pk])
+    return run
+
+
+def _visit(device: Device, lease: Lease, run: SyncRun, errands: Errands) -> SyncRun:
     try:
-        visit = _retrieve(device, lease)
+        visit = _retrieve(device, lease, errands)
         stored = _store(device, lease, visit)
+        if errands.restart:
+            commands.restart(device, stored.terminal, lease)
         return _succeeded(device, lease, run, visit, stored)
     except TerminalError as error:
         return _failed(device, lease, run, error)
@@ -116,7 +130,7 @@ def _visit_and_record(lease: Lease, trigger: SyncRun.Trigger) -> SyncRun:
         return _failed(device, lease, run, StorageError(f"Nothing was lost, but storing failed: {sentence}"))
 
 
-def _retrieve(device: Device, lease: Lease) -> Visit:
+def _retrieve(device: Device, lease: Lease, errands: Errands) -> Visit:
     if device.terminal is not None:
         _require_admitted(device.terminal)
     with dial(device) as session:
@@ -124,9 +138,10 @@ def _retrieve(device: Device, lease: Lease) -> Visit:
         _require_same_unit(device, identity)
         wall, heard_at = session.clock(), timezone.now()
         sizes = session.sizes()
-        rows = _download(session, sizes) if needs_download(device, sizes, lease.taken_at) else None
+        reads = commands.claim(device.terminal, READS, lease) if device.terminal and errands.reads else []
+        rows = _download(session, sizes) if reads or needs_download(device, sizes, lease.taken_at) else None
         user_ids = {user.uid: user.user_id for user in session.users()} if rows and rows.width == 8 else {}
-        return Visit(identity, sizes, wall, heard_at, rows, user_ids)
+        return Visit(identity, sizes, wall, heard_at, rows, user_ids, reads)
 
 
 def _download(session: TerminalSession, sizes: Sizes) -> Rows:
@@ -161,6 +176,7 @@ def _store(device: Device, lease: Lease, visit: Visit) -> Stored:
         rejects=log.rejects,
         move_cursor=lambda: _remember_log(lease, visit),
     )
+    commands.finish_reads(visit.reads, rows=len(visit.rows), counts=counts)
     return Stored(terminal, len(visit.rows) - len(unknown), counts)
 
 

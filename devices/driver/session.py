@@ -14,7 +14,14 @@ from zk import ZK
 from zk.exception import ZKErrorResponse
 
 from devices import protocol
-from devices.driver.errors import KeyRefusedError, MiscountError, ProtocolError, RefusedError, TerminalError
+from devices.driver.errors import (
+    KeyRefusedError,
+    MiscountError,
+    ProtocolError,
+    RefusedError,
+    TerminalError,
+    UnreachableError,
+)
 from devices.driver.guarded import Address, GuardedSocket
 from devices.driver.tables import PUNCH_WIDTHS, USER_WIDTHS, Rows, UnitUser, decode_users, split_rows
 
@@ -55,6 +62,7 @@ class TerminalSession(Protocol):
     def clock(self) -> datetime | None: ...
     def users(self) -> list[UnitUser]: ...
     def punch_rows(self, before: Sizes) -> Rows: ...
+    def restart(self) -> None: ...
 
 
 @contextmanager
@@ -133,6 +141,14 @@ class PyzkSession:
                 return self._read_log(before)
             except MiscountError:
                 return self._read_log(self.sizes())
+
+    def restart(self) -> None:
+        """Restart the unit; the session is over. Many units leave without an answer."""
+        try:
+            with _in_own_words(self._address):
+                self._zk.restart()
+        except UnreachableError:
+            self.drop()
 
     def drop(self) -> None:
         """Close without a word: what the terminal may still send belongs to nothing."""
