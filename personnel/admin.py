@@ -14,13 +14,14 @@ from django.core.validators import RegexValidator
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 
-from personnel import admin_staff  # noqa: F401 - registers itself
+from personnel import admin_limits, admin_resignations, admin_staff  # noqa: F401 - they register themselves
+from personnel.domain import people
 from personnel.domain.attributes import is_reserved, read_attribute, write_attributes
-from personnel.domain.tree import PARENT_FIELD, Node, would_cycle
+from personnel.domain.tree import PARENT_FIELD, SEED_ID, Node, delete_node, people_in, save_node, would_cycle
 from personnel.models import Area, AttributeDefinition, Department, Employee, Position, StaffToken
-from zkbio.admin import DeclaredFiltersAdmin, SecretField, TypedColumnsAdmin, tell_secret
+from personnel.validators import read_card
+from zkbio.admin import DeclaredFiltersAdmin, SecretField, tell_secret
 
-_SEED_ID: Final = 1  # personnel.domain.seed: clients count on these rows
 _ATTRIBUTE: Final = "attribute_{}"
 
 
@@ -45,7 +46,23 @@ class TreeAdmin(DeclaredFiltersAdmin[Any]):
         return everything
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_delete_permission(request, obj) and (obj is None or obj.pk != _SEED_ID)
+        return super().has_delete_permission(request, obj) and (obj is None or obj.pk != SEED_ID)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: forms.ModelForm[Any], change: bool) -> None:
+        # The form has set its values already; what is saved is compared with what is stored.
+        values = {name: form.cleaned_data[name] for name in form.changed_data}
+        save_node(type(obj)._default_manager.get(pk=obj.pk) if change else obj, values)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        listed, counts, missing, protected = super().get_deleted_objects(objs, request)
+        return listed, counts, missing, [*protected, *(str(person) for row in objs for person in people_in(row))]
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        delete_node(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        for row in queryset:
+            delete_node(row)
 
     @admin.display(description="people", ordering="people")
     def people(self, row: Any) -> int:
@@ -127,29 +144,36 @@ class EmployeeForm(forms.ModelForm[Employee]):
         for definition in self._definitions():
             self.initial[_ATTRIBUTE.format(definition.pk)] = read_attribute(self.instance, definition)
 
-    def clean(self) -> dict[str, Any]:
-        """What was typed goes onto the employee here, so that it is saved with everything else or not at all."""
-        cleaned = super().clean() or {}
-        if pin := cleaned.get("new_device_password"):
-            self.instance.device_password = pin
-        elif cleaned.get("clear_device_password"):
-            self.instance.device_password = ""
-        if password := cleaned.get("new_self_password"):
-            self.instance.self_password = make_password(password)
-        elif cleaned.get("clear_self_password"):
-            self.instance.self_password = ""
+    def clean_card_no(self) -> str | None:
+        return read_card(self.cleaned_data["card_no"])
+
+    def values(self) -> dict[str, Any]:
+        """What was typed, as the domain takes it; secrets only where one was typed or removed."""
+        columns = {field.name for field in Employee._meta.concrete_fields}
+        typed = {name: self.cleaned_data[name] for name in self.changed_data if name in columns}
         names = {definition.pk: _ATTRIBUTE.format(definition.pk) for definition in self._definitions()}
-        write_attributes(self.instance, {pk: cleaned[name] for pk, name in names.items() if name in cleaned})
-        return cleaned
+        changed = {pk: self.cleaned_data[name] for pk, name in names.items() if name in self.changed_data}
+        return {**typed, **self._secrets(), "attributes": changed}
+
+    def _secrets(self) -> dict[str, str]:
+        secrets = {}
+        if (pin := self.cleaned_data["new_device_password"]) or self.cleaned_data["clear_device_password"]:
+            secrets["device_password"] = pin
+        if password := self.cleaned_data["new_self_password"]:
+            secrets["self_password"] = make_password(password)
+        elif self.cleaned_data["clear_self_password"]:
+            secrets["self_password"] = ""
+        return secrets
 
     def _definitions(self) -> list[AttributeDefinition]:
         return [field.definition for field in self.fields.values() if hasattr(field, "definition")]
 
 
 @admin.register(Employee)
-class EmployeeAdmin(TypedColumnsAdmin[Employee]):
+class EmployeeAdmin(DeclaredFiltersAdmin[Employee]):
+    """Saves and deletes as the API does, so that terminals hear of it."""
+
     form = EmployeeForm
-    also_saved = ("device_password_sealed", "self_password", "attributes", "update_time")
     list_display = (
         "emp_code",
         "first_name",
@@ -217,6 +241,24 @@ class EmployeeAdmin(TypedColumnsAdmin[Employee]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Employee]:
         return super().get_queryset(request).prefetch_related("areas")
+
+    def save_model(self, request: HttpRequest, obj: Employee, form: Any, change: bool) -> None:
+        values, areas = form.values(), form.cleaned_data["areas"]
+        if change:
+            people.update_employee(obj.pk, values, areas=areas if "areas" in form.changed_data else None)
+            return
+        obj.device_password, obj.self_password = values.get("device_password", ""), values.get("self_password", "")
+        write_attributes(obj, values["attributes"])
+        people.create_employee(obj, areas=areas)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Areas are saved already, with everything else."""
+
+    def delete_model(self, request: HttpRequest, obj: Employee) -> None:
+        people.delete_employees([obj.pk])
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Employee]) -> None:
+        people.delete_employees(list(queryset.values_list("pk", flat=True)))
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Tokens go with their owner, though nobody deletes one by itself."""

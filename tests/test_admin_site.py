@@ -20,7 +20,7 @@ from django.utils import timezone
 from devices.models import Device, SyncRun
 from iclock.models import QuarantinedRecord, Terminal, TerminalPresence, Transaction
 from iclock.punch import Source
-from personnel.models import Area, AttributeDefinition, Department, Employee, Position, StaffToken
+from personnel.models import Area, AttributeDefinition, Department, Employee, Position, Resignation, StaffToken
 from zkbio.accounts.domain.audit import record
 from zkbio.accounts.domain.tokens import issue_token, live_token, read_token
 from zkbio.accounts.models import ApiToken, User
@@ -50,6 +50,7 @@ def make_row_of_everything(number: int) -> dict[str, str]:
     person.attributes = {str(definition.pk): tag}
     person.save()
     person.areas.set([area])
+    Resignation.objects.create(employee=person, resign_date=dt.date(2024, 6, 26), reason=tag)
     staff_token = live_token(StaffToken, employee=person)
     terminal = Terminal.objects.create(sn=f"SN{number}", alias=tag, area=area, fw_ver=tag)
     TerminalPresence.objects.create(terminal=terminal, online=True, since=now, last_activity=now)
@@ -129,6 +130,7 @@ def test_every_model_that_people_care_for_has_pages():
         "personnel.Department",
         "personnel.Employee",
         "personnel.Position",
+        "personnel.Resignation",
         "personnel.StaffToken",
     ]
 

@@ -30,7 +30,8 @@ def change(user: User) -> str:
 
 
 def form(user: User, **changes: object) -> dict[str, object]:
-    return {"username": user.username, "language": "en", "time_zone": "UTC", "is_active": "on", **changes}
+    limits = {f"{kind}_limits-{part}_FORMS": 0 for kind in ("department", "area") for part in ("TOTAL", "INITIAL")}
+    return {**limits, "username": user.username, "language": "en", "time_zone": "UTC", "is_active": "on", **changes}
 
 
 def revoke(client: Client, *tokens: ApiToken) -> str:
