@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from personnel.domain.staff import revoke_staff_tokens
-from personnel.models import StaffToken
+from personnel.models import Employee, StaffToken
+from zkbio.accounts.domain.audit import record
 from zkbio.admin import ReadOnlyAdmin
 
 
@@ -26,5 +28,12 @@ class StaffTokenAdmin(ReadOnlyAdmin[StaffToken]):
 
     @admin.action(description="Revoke selected tokens", permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[StaffToken]) -> None:
-        ended = revoke_staff_tokens(queryset.filter(revoked_at=None).values_list("employee", flat=True))
+        live = queryset.filter(revoked_at=None).select_related("employee")
+        ended = sum(_end_tokens(request, token.employee) for token in live)
         self.message_user(request, f"Revoked: {ended}. Who used them has to log in again.", messages.SUCCESS)
+
+
+@transaction.atomic
+def _end_tokens(request: HttpRequest, employee: Employee) -> int:
+    record(actor=request, action="end tokens", subject=f"employee {employee.emp_code}")
+    return revoke_staff_tokens([employee.pk])

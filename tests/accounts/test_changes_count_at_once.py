@@ -11,7 +11,7 @@ from django.test import Client
 
 from zkbio.accounts.domain.signed_tokens import issue_signed_token
 from zkbio.accounts.domain.tokens import issue_token, revoke_tokens
-from zkbio.accounts.models import ApiToken, User
+from zkbio.accounts.models import ApiToken, AuditEntry, User
 
 from .conftest import PASSWORD
 
@@ -116,6 +116,7 @@ def test_an_administrator_ends_all_tokens_of_a_user(way: Way, reader: User, admi
     page = admin_client.post("/admin/accounts/user/", chosen, follow=True).text
 
     assert ("Users whose tokens ended: 1." in page, status(client)) == (True, 401)
+    assert AuditEntry.objects.values_list("actor", "action", "subject").get() == ("admin", "end tokens", "user reader")
 
 
 def test_the_list_of_tokens_names_owner_and_last_use(reader: User, admin_client: Client) -> None:

@@ -27,7 +27,7 @@ from personnel.models import Department, Employee, Resignation, StaffToken
 from zkbio.accounts.domain.signed_tokens import issue_signed_token, verify_signed_token
 from zkbio.accounts.domain.signing import Signer
 from zkbio.accounts.domain.tokens import issue_token, verify_token
-from zkbio.accounts.models import User
+from zkbio.accounts.models import AuditEntry, User
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "open sesame 42"
@@ -252,6 +252,7 @@ def test_administrators_list_and_revoke_them(employee: Employee, admin_client: C
 
     assert (token.prefix in page, "0042" in page, "Revoked: 1." in told) == (True, True, True)
     assert ask(header) == INVALID
+    assert AuditEntry.objects.values_list("actor", "subject").get() == ("admin", "employee 0042")
 
 
 def test_an_employee_with_a_token_can_be_deleted_in_the_administration(

@@ -7,10 +7,12 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from zkbio.accounts.domain import tokens
+from zkbio.accounts.domain.audit import record
 from zkbio.accounts.domain.backend import permissions_of
 from zkbio.accounts.models import ApiToken, AuditEntry, User
 from zkbio.admin import BoundedPaginator, DeclaredFiltersAdmin, ReadOnlyAdmin, TypedColumnsAdmin, second
@@ -59,7 +61,7 @@ class PersonAdmin(TypedColumnsAdmin[User], UserAdmin[User]):
     def end_tokens(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         users = [user for user in queryset if _may_touch(request, user)]
         for user in users:
-            tokens.revoke_tokens(user)
+            _end_tokens(request, user)
         self.message_user(request, f"Users whose tokens ended: {len(users)}.", messages.SUCCESS)
 
 
@@ -96,7 +98,7 @@ class ApiTokenAdmin(ReadOnlyAdmin[ApiToken]):
     @admin.action(description="Revoke selected tokens", permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
         users = [token.user for token in queryset.filter(revoked_at=None).select_related("user")]
-        ended = sum(tokens.revoke_tokens(user) for user in users)
+        ended = sum(_end_tokens(request, user) for user in users)
         self.message_user(request, f"Revoked: {ended}. Programs that used them have to log in again.", messages.SUCCESS)
 
 
@@ -114,6 +116,12 @@ class AuditEntryAdmin(ReadOnlyAdmin[AuditEntry]):
     @admin.display(description="at", ordering="id")
     def moment(self, entry: AuditEntry) -> str:
         return second(entry.at)
+
+
+@transaction.atomic
+def _end_tokens(request: HttpRequest, user: User) -> int:
+    record(actor=request, action="end tokens", subject=f"user {user}")
+    return tokens.revoke_tokens(user)
 
 
 def _is_superuser(request: HttpRequest) -> bool:
