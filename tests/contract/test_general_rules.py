@@ -346,6 +346,23 @@ def test_validation_error_of_a_body_that_is_no_object(resource: Resource, api: C
     assert [(answer.status_code, type(answer.json())) for answer in answers] == [(400, dict)] * len(bodies)
 
 
+@each_writable
+def test_validation_error_of_a_value_that_cant_be_stored_names_its_field(resource: Resource, api: Client) -> None:
+    name, values = resource.change[0], ["x" * 5000, "a\x00b", {"a": 1}, ["x"]]
+
+    answers = [send(api, "POST", resource.path, {**body_of(resource, n), name: each}) for n, each in enumerate(values)]
+
+    assert [(answer.status_code, list(answer.json())) for answer in answers] == [(400, [name])] * len(values)
+
+
+@each_writable
+@pytest.mark.parametrize("body", [b"{", b'{"a": "\xff"}', b'{"a": "\\ud800"}', b"[" * 100_000, b"\xff\xfe"])
+def test_validation_error_of_a_body_that_is_no_json(resource: Resource, body: bytes, api: Client) -> None:
+    answer = api.generic("POST", resource.path, body, content_type="application/json")
+
+    assert (answer.status_code, list(answer.json())) == (400, ["detail"])
+
+
 @pytest.mark.parametrize("login", ["/api-token-auth/", "/jwt-api-token-auth/"])
 @pytest.mark.parametrize("name", ["Admin", "nobody"])
 def test_login_failure_is_a_400_that_tells_nothing(login: str, name: str, admin: User) -> None:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,6 +46,13 @@ AttributeDefinition.objects.create(name="Passport")
 Terminal.objects.create(sn="CKJF201260077", alias="Front door")
 User.objects.create_user("fresh", password="a good long passphrase")
 User.objects.create_superuser("leaver", password="a good long passphrase")
+User.objects.create_superuser("disabled", password="a good long passphrase")
+"""
+DISABLE = """
+from zkbio.accounts.models import User
+user = User.objects.get(username="disabled")
+user.is_active = False
+user.save()
 """
 RECORD = """
 from datetime import datetime
@@ -154,6 +166,17 @@ def test_pybiotime_with_a_revoked_token_is_refused_or_logs_in_again(launch: Laun
     assert refused.value.status_code == 401
     assert remembering.areas.get(1).id == 1
     assert remembering.auth.authorization() != authorization
+
+
+def test_pybiotime_of_a_disabled_user_is_refused_at_the_next_request(launch: Launch, connect: Connect) -> None:
+    clients = [connect(login("disabled", PASSWORD)) for login in LOGINS]
+    assert [client.areas.get(1).id for client in clients] == [1, 1, 1]
+
+    run(launch, DISABLE)
+
+    for client in clients:
+        with pytest.raises(AuthenticationError):
+            client.areas.get(1)
 
 
 def test_pybiotime_without_permission_is_no_matter_of_a_licence(connect: Connect) -> None:
@@ -344,6 +367,28 @@ def test_pybiotime_reads_what_a_person_did(launch: Launch, connect: Connect) -> 
     assert (punch.punch_state, punch.punch_state_display, punch.verify_type_display) == ("0", "Check In", "Fingerprint")
     assert client.transactions.get(punch.id) == punch
     assert client.transactions.list(emp_code=person.emp_code).count() == 2
+
+
+def test_pybiotime_as_a_scheduled_job_prints_what_is_new(launch: Launch, base: str, tmp_path: Path) -> None:
+    settings = {"BIOTIME_URL": base, "BIOTIME_USERNAME": "Admin", "BIOTIME_PASSWORD": PASSWORD}
+
+    def job() -> list[tuple[str, str]]:
+        done = subprocess.run(
+            [sys.executable, "-m", "pybiotime", "sync", "--state", str(tmp_path / "state.json"), "--format", "jsonl"],
+            env={"PATH": os.environ["PATH"], **settings},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        return [(row["emp_code"], row["punch_state_display"]) for row in rows]
+
+    run(launch, RECORD.format(punches=[("8001", "2024-07-01 08:00:00")]))
+    assert ("8001", "Check In") in job()
+    run(launch, RECORD.format(punches=[("8002", "2024-07-01 08:00:00")]))
+    assert job() == [("8002", "Check In")]
 
 
 # -- pybiotime: employees for themselves
