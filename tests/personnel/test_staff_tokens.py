@@ -32,6 +32,7 @@ from zkbio.accounts.models import AuditEntry, User
 pytestmark = pytest.mark.django_db
 PASSWORD = "open sesame 42"
 PUNCHES, TERMINALS = "/iclock/api/transactions/", "/iclock/api/terminals/"
+PEOPLE = "/personnel/api/employees/"
 
 
 @pytest.fixture
@@ -77,6 +78,27 @@ def test_it_writes_nothing(log_in: Callable[[], str], method: str, employee: Emp
     status, _ = ask(log_in(), f"{PUNCHES}1/", method)
 
     assert status in {403, 404, 405}
+
+
+@each_kind
+def test_it_reads_the_record_of_its_owner_and_nobody_elses(log_in: Callable[[], str], employee: Employee) -> None:
+    other = Employee.objects.create(emp_code="7", department=employee.department)
+    header = log_in()
+    listed = Client().get(PEOPLE, headers={"Authorization": header}).json()["data"]
+
+    assert [person["emp_code"] for person in listed] == ["0042"]
+    assert ask(header, f"{PEOPLE}{employee.pk}/") == (200, None)
+    assert ask(header, f"{PEOPLE}{other.pk}/") == (404, "Not found.")
+
+
+@pytest.mark.parametrize("path", ["departments", "areas", "positions", "resigns"])
+def test_it_reads_nothing_else_about_the_company(path: str, employee: Employee) -> None:
+    assert ask(plain(), f"/personnel/api/{path}/") == FORBIDDEN
+
+
+@pytest.mark.parametrize("action", ["adjust_area", "adjust_department", "adjust_regsin", "resync_to_device"])
+def test_it_moves_nobody(action: str, employee: Employee) -> None:
+    assert ask(plain(), f"{PEOPLE}{action}/", "post") == FORBIDDEN
 
 
 def test_the_caller_has_two_permissions_and_no_powers() -> None:
