@@ -9,8 +9,8 @@ class DevicesConfig(AppConfig):
     verbose_name = "Devices to dial"
 
     def ready(self) -> None:
-        from devices.domain.commands import call_devices  # noqa: PLC0415 - these need the models
-        from devices.domain.registry import end_polling_of_terminal  # noqa: PLC0415
+        from devices.domain.registry import end_polling_of_terminal  # noqa: PLC0415 - these need the models
+        from devices.domain.schedule import call_devices  # noqa: PLC0415
         from iclock.models import Terminal  # noqa: PLC0415
 
         terminals_called.connect(call_devices)

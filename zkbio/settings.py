@@ -32,6 +32,7 @@ OFFLINE_ALARM_MINUTES = env.number("OFFLINE_ALARM_MINUTES", 60, low=1, high=100_
 JWT_LIFE_HOURS = env.number("JWT_LIFE_HOURS", 24, low=1, high=8_760)
 JWT_REFRESH_DAYS = env.number("JWT_REFRESH_DAYS", 7, low=1, high=365)
 MAX_PAGE_SIZE = env.number("MAX_PAGE_SIZE", 50_000, low=100, high=10_000_000)
+MAX_EXPORT_ROWS = env.number("MAX_EXPORT_ROWS", 2_000_000, low=100, high=100_000_000)
 # Answers unknown paths with 200 and a page that says "Page not found", as the vendor's servers do.
 ZKBIO_SOFT_404 = env.flag("ZKBIO_SOFT_404")
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from django.db import connection
 
-from devices.domain import schedule
 from devices.domain.dialling import dial
 from devices.domain.lease import Lease
 from devices.driver.errors import TerminalError
@@ -29,11 +28,6 @@ class Errands(NamedTuple):
     ids: frozenset[int]
     reads: bool
     restart: bool
-
-
-def call_devices(*, terminal_ids: Iterable[int], **_news: Any) -> None:
-    """For ``terminals_called``: their devices are due now."""
-    schedule.request_sync(Device.objects.filter(terminal__in=terminal_ids).values_list("pk", flat=True))
 
 
 def errands_of(device_id: int) -> Errands:

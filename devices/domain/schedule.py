@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.db import connection
 from django.db.models.functions import Now
@@ -53,6 +53,11 @@ def claim_due() -> list[int]:
 def request_sync(device_ids: Iterable[int]) -> int:
     """Make polled devices due now, so that the next tick takes them; says how many there were."""
     return Device.objects.filter(id__in=list(device_ids), enabled=True).update(next_poll_at=Now())
+
+
+def call_devices(*, terminal_ids: Iterable[int], **_news: Any) -> None:
+    """For ``terminals_called``: something waits at these terminals, so their devices are due now."""
+    request_sync(Device.objects.filter(terminal__in=terminal_ids).values_list("pk", flat=True))
 
 
 def wait_after(*, interval: int, failures: int, draw: float | None = None) -> timedelta:

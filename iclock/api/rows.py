@@ -73,6 +73,23 @@ _COLUMNS: Final[dict[str, str]] = {
     "utc_offset": _Number("punch.utc_offset"),
 }
 KEYS: Final = tuple(_COLUMNS)
+# What people read of a punch, in the order of the file's columns.
+EXPORTED: Final = (
+    "emp_code",
+    "first_name",
+    "last_name",
+    "department",
+    "position",
+    "punch_time",
+    "punch_state_display",
+    "verify_type_display",
+    "work_code",
+    "terminal_sn",
+    "terminal_alias",
+    "area_alias",
+    "upload_time",
+    "temperature",
+)
 
 
 def _json_object() -> str:
@@ -122,6 +139,16 @@ def _at_most(limit: int) -> int:
     It would then read all employees for each page, and not the hundred on it.
     """
     return 1 << (limit - 1).bit_length()
+
+
+def export_statement(selection: Selection, *, limit: int) -> Statement:
+    """Rows of the total and the columns of ``EXPORTED``."""
+    page = page_sql(selection, offset=0, limit=limit)
+    columns = ", ".join(_COLUMNS[name] for name in EXPORTED)
+    sql = f"""WITH {page.ctes}
+    SELECT (SELECT n FROM total)::bigint, {columns}
+    FROM page punch {_JOINS} ORDER BY {_of_punch(page)}"""  # noqa: S608
+    return Statement(sql, {**page.params, "zone": settings.ZKBIO_TIME_ZONE})
 
 
 def _of_punch(page: PageSQL) -> str:

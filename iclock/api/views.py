@@ -1,21 +1,26 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import chain
 from typing import Any, Final, cast
 
+from django.conf import settings
 from django.core.exceptions import ValidationError as FormError
-from django.db.models import Q
+from django.db import transaction
 from django.http import Http404, HttpResponse, HttpResponseBase
+from django.utils.translation import gettext as _
 from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from iclock.api.filters import CommandFilter, TerminalFilter, TransactionFilter, read_wanted
-from iclock.api.rows import list_statement, one_statement
+from iclock.api.rows import EXPORTED, export_statement, list_statement, one_statement
 from iclock.api.serializers import (
     CommandSerializer,
     TerminalSerializer,
@@ -24,13 +29,16 @@ from iclock.api.serializers import (
     TransactionSerializer,
 )
 from iclock.domain.commands import Kind, as_of_now, clear_commands, queue_commands
+from iclock.domain.deletion import delete_punch
 from iclock.domain.pages import Selection
 from iclock.domain.terminals import approve_terminals, block_terminals, call_terminals, remove_terminal
 from iclock.models import Terminal, TerminalCommand, Transaction
+from iclock.models.transaction import visible_punches
 from zkbio.api.actions import DONE, bulk_action
+from zkbio.api.exports import KINDS, WORKBOOK_ROWS, export_answer
 from zkbio.api.filters import IdFormField, ZKOrderingFilter
 from zkbio.api.pagination import InvalidPage, Links, Page, envelope, link, page_links, read_page
-from zkbio.api.streams import BATCH_ROWS, list_answer, read_batches
+from zkbio.api.streams import BATCH_ROWS, Row, list_answer, read_batches
 from zkbio.api.viewsets import ZKModelViewSet, ZKReadOnlyViewSet
 
 _CHANGE: Final = ("iclock.change_terminal",)
@@ -150,16 +158,54 @@ class TransactionViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[Tran
         return list_answer(rows, count=count, links=links, streamed=page.size > BATCH_ROWS)
 
     def retrieve(self, request: Request, pk: str, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
-        for batch in read_batches(one_statement(_read_id(pk)), most=1):
+        number, limits = _read_id(pk), visible_punches(request.user)
+        if limits and not self.get_queryset().filter(limits, pk=number).exists():
+            raise Http404
+        for batch in read_batches(one_statement(number), most=1):
             return HttpResponse(batch[0][0].encode(), content_type="application/json")
         raise Http404
 
+    def destroy(self, request: Request, pk: str, *args: Any, **kwargs: Any) -> Response:
+        """The row stays, unseen: the next full read of its terminal doesn't bring it back."""
+        punches = Transaction.objects.live().visible_to(request.user)
+        if not delete_punch(punches, _read_id(pk), actor=request):
+            raise Http404
+        return Response(status=204)
+
+    @extend_schema(
+        parameters=[OpenApiParameter("export_type", OpenApiTypes.STR, enum=tuple(KINDS), required=True)],
+        responses={(200, media_type): OpenApiTypes.BINARY for media_type, _writer in KINDS.values()},
+    )
+    @action(detail=False, pagination_class=None, required_permissions=("iclock.view_transaction",))
+    def export(self, request: Request) -> HttpResponseBase:
+        """The list as a file, with its filters and its order: a header line first."""
+        kind = request.query_params.get("export_type", "")
+        if kind not in KINDS:
+            sentence = _("Write one of these: %s.") % ", ".join(KINDS)
+            raise ValidationError({"export_type": [sentence]})
+        most = min(settings.MAX_EXPORT_ROWS, WORKBOOK_ROWS if kind == "xlsx" else settings.MAX_EXPORT_ROWS)
+        statement = export_statement(self._selection(request), limit=most)
+        # In a transaction PostgreSQL computes the rows as they are fetched; else all of them before the first.
+        with transaction.atomic():
+            rows = _rows_of_export(read_batches(statement, most=most), most=most)
+            return export_answer(kind, name="transactions", header=EXPORTED, batches=rows)
+
     def _selection(self, request: Request) -> Selection:
         order = ZKOrderingFilter().get_ordering(request, self.get_queryset(), self)
+        limits = visible_punches(request.user)
         if TransactionFilter.base_filters.keys().isdisjoint(request.query_params):
-            return Selection(Q(), order)
+            return Selection(limits, order)
         wanted = read_wanted(request.query_params)
-        return Selection(wanted.condition, order, wanted.after_id)
+        return Selection(wanted.condition & limits, order, wanted.after_id)
+
+
+def _rows_of_export(batches: Iterator[list[Row]], *, most: int) -> Iterator[list[Row]]:
+    """Without the total, which stands in each row and may be more than a file may hold."""
+    for batch in batches:
+        if batch[0][0] > most:
+            sentence = _("%(total)d rows are more than such a file holds (%(most)d): narrow the filters.")
+            raise ValidationError({"export_type": [sentence % {"total": batch[0][0], "most": most}]})
+        yield [row[1:] for row in batch]
 
 
 def _empty_answer(page: Page) -> Response:

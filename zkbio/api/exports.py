@@ -1,0 +1,128 @@
+"""Lists as files: comma-separated, tab-separated, or a workbook.
+
+A file is written batch by batch to a nameless file on the disk and sent from there. Between batches other requests get
+their turn, and so they do while a workbook is packed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import BoundedSemaphore
+from typing import IO, Any, Final
+
+from django.http import FileResponse
+from django.utils.translation import gettext as _
+from gevent import get_hub
+from gevent.monkey import is_module_patched
+from xlsxwriter import Workbook
+
+from zkbio.api.errors import Unavailable
+
+# Rows of a worksheet, without the header line.
+WORKBOOK_ROWS: Final = 1_048_575
+MOST_AT_ONCE: Final = 2
+_SPOOL_BYTES: Final = 2 * 1024 * 1024
+# A cell that begins like this is a formula to the program that opens the file.
+_FORMULA_STARTS: Final = frozenset("=+-@\t\r\n")
+# Whatever a cell holds is shown and never carried out; rows leave the memory when they are written.
+_WORKBOOK: Final = {
+    "constant_memory": True,
+    "strings_to_formulas": False,
+    "strings_to_urls": False,
+    "strings_to_numbers": False,
+}
+
+Batches = Iterable[Sequence[Sequence[Any]]]
+Write = Callable[[IO[bytes], Sequence[str], Batches], None]
+
+_places: Final = BoundedSemaphore(MOST_AT_ONCE)
+
+
+def export_answer(kind: str, *, name: str, header: Sequence[str], batches: Batches) -> FileResponse:
+    """``batches`` as a file of that kind, called ``name``. Raises Unavailable when several are being written."""
+    media_type, write = KINDS[kind]
+    with _a_place():
+        file = tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115 - the response closes it
+        write(file, header, _harmless(batches))
+    file.seek(0)
+    return FileResponse(file, as_attachment=True, filename=f"{name}.{kind}", content_type=media_type)
+
+
+@contextmanager
+def _a_place() -> Iterator[None]:
+    if not _places.acquire(blocking=False):
+        raise Unavailable(_("Too many exports at the moment; please try again a little later."))
+    try:
+        yield
+    finally:
+        _places.release()
+
+
+def _harmless(batches: Batches) -> Iterator[list[list[Any]]]:
+    """Cells as text where they aren't numbers; nothing begins like a formula."""
+    for batch in batches:
+        yield [[_cell(value) for value in row] for row in batch]
+        time.sleep(0)  # under gevent: the others' turn
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return f"'{value}" if value[:1] in _FORMULA_STARTS else value
+    return "" if value is None else value
+
+
+def _write_text(file: IO[bytes], header: Sequence[str], batches: Batches, *, delimiter: str) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=delimiter)
+    writer.writerow(header)
+    for batch in batches:
+        writer.writerows(batch)
+        file.write(_drain(text))
+    file.write(_drain(text))
+
+
+def _drain(text: io.StringIO) -> bytes:
+    written = text.getvalue().encode()
+    text.seek(0)
+    text.truncate()
+    return written
+
+
+def _write_csv(file: IO[bytes], header: Sequence[str], batches: Batches) -> None:
+    _write_text(file, header, batches, delimiter=",")
+
+
+def _write_txt(file: IO[bytes], header: Sequence[str], batches: Batches) -> None:
+    _write_text(file, header, batches, delimiter="\t")
+
+
+def _write_xlsx(file: IO[bytes], header: Sequence[str], batches: Batches) -> None:
+    workbook = Workbook(file, _WORKBOOK)
+    sheet = workbook.add_worksheet()
+    sheet.write_row(0, 0, header)
+    number = 0
+    for batch in batches:
+        for row in batch:
+            number += 1
+            sheet.write_row(number, 0, row)
+    _apart(workbook.close)
+
+
+def _apart(work: Callable[[], None]) -> None:
+    """Packing takes seconds: in a native thread where gevent's loop serves other requests meanwhile."""
+    if is_module_patched("threading"):
+        get_hub().threadpool.apply(work)
+    else:
+        work()
+
+
+KINDS: Final[dict[str, tuple[str, Write]]] = {
+    "csv": ("text/csv; charset=utf-8", _write_csv),
+    "txt": ("text/plain; charset=utf-8", _write_txt),
+    "xlsx": ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", _write_xlsx),
+}
