@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -14,6 +15,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from iclock.models import Transaction
+from iclock.punch import Source
 from personnel.domain.staff import (
     StaffUser,
     log_in_for_signed_token,
@@ -99,6 +102,29 @@ def test_it_reads_nothing_else_about_the_company(path: str, employee: Employee) 
 @pytest.mark.parametrize("action", ["adjust_area", "adjust_department", "adjust_regsin", "resync_to_device"])
 def test_it_moves_nobody(action: str, employee: Employee) -> None:
     assert ask(plain(), f"{PEOPLE}{action}/", "post") == FORBIDDEN
+
+
+def test_it_reads_the_punches_of_its_owner_only(employee: Employee) -> None:
+    Employee.objects.create(emp_code="7", department=employee.department)
+    now = timezone.now()
+    for code in ("7", "0042", "nobody"):
+        Transaction.objects.create(
+            terminal_sn="SN1",
+            emp_code=code,
+            punch_time=dt.datetime(2026, 1, 2, 8, 0, 0),
+            punched_at=now,
+            upload_time=now,
+            utc_offset=0,
+            punch_state=0,
+            verify_type=1,
+            source=Source.PULL,
+            is_attendance=True,
+        )
+    answer = Client().get(PUNCHES, headers={"Authorization": plain()}).json()
+
+    assert (answer["count"], [row["emp_code"] for row in answer["data"]]) == (1, ["0042"])
+    others = Transaction.objects.exclude(emp_code="0042").values_list("pk", flat=True)
+    assert [ask(plain(), f"{PUNCHES}{pk}/")[0] for pk in others] == [404, 404]
 
 
 def test_the_caller_has_two_permissions_and_no_powers() -> None:
