@@ -99,7 +99,7 @@ class ResyncSerializer(LooseSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "employees" in attrs:
-            return attrs
+            return {"employees": attrs["employees"]}
         if "emp_code" not in attrs:
             raise serializers.ValidationError({"employees": [self.fields["employees"].error_messages["required"]]})
         return {"employees": self._by_code(attrs["emp_code"])}

@@ -25,10 +25,11 @@ def bulk_action(body: type[BaseSerializer[Any]], *permissions: str, **options: A
     """A POST below the list, with this body and the answer that all of them have."""
 
     def declared(method: Any) -> Any:
-        described = extend_schema(request=body, responses=DoneSerializer)(method)
         options.setdefault("url_path", method.__name__)
-        return action(
+        served = action(
             methods=["post"], detail=False, write_serializer_class=body, required_permissions=permissions, **options
-        )(described)
+        )(method)
+        # After the action, which forgets what was described before it.
+        return extend_schema(request=body, responses=DoneSerializer)(served)
 
     return declared
