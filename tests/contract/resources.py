@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from iclock.models import Terminal, Transaction
+from iclock.models import Biodata, Terminal, TerminalCommand, Transaction
 from personnel.models import Area, Department, Employee, Position, Resignation
 
 Body = dict[str, Any]
@@ -38,7 +38,19 @@ def write_resignation(number: int) -> int:
 
 
 def write_terminal(number: int) -> int:
-    return Terminal.objects.create(sn=f"SN{number}", alias=f"Door {number}", ip_address=f"10.0.0.{number}").pk
+    address = f"10.0.{number // 250}.{number % 250}"
+    return Terminal.objects.create(sn=f"SN{number}", alias=f"Door {number}", ip_address=address).pk
+
+
+def write_command(number: int) -> int:
+    return TerminalCommand.objects.create(terminal_id=write_terminal(1000 + number), kind="reboot").pk
+
+
+def write_biodata(number: int) -> int:
+    finger = Biodata(employee_id=write_employee(3000 + number), bio_type=1, bio_no=6, major_ver="10")
+    finger.template = b"ridges"
+    finger.save()
+    return finger.pk
 
 
 def write_transaction(number: int) -> int:
@@ -53,7 +65,6 @@ class Resource:
     """``write`` puts row number n into the database; ``body`` makes row number n over the API."""
 
     path: str
-    label: str
     write: Callable[[int], int]
     body: Callable[[int], Body] | None = None
     change: tuple[str, Any] = ("", None)
@@ -73,7 +84,6 @@ def _resignation_body(number: int) -> Body:
 RESOURCES: Final = {
     "departments": Resource(
         "/personnel/api/departments/",
-        "personnel.department",
         write_department,
         lambda n: {"dept_code": f"new {n}", "dept_name": f"Department {n}"},
         ("dept_name", "Renamed"),
@@ -82,7 +92,6 @@ RESOURCES: Final = {
     ),
     "areas": Resource(
         "/personnel/api/areas/",
-        "personnel.area",
         write_area,
         lambda n: {"area_code": f"new {n}", "area_name": f"Area {n}"},
         ("area_name", "Renamed"),
@@ -91,7 +100,6 @@ RESOURCES: Final = {
     ),
     "positions": Resource(
         "/personnel/api/positions/",
-        "personnel.position",
         write_position,
         lambda n: {"position_code": f"new {n}", "position_name": f"Position {n}"},
         ("position_name", "Renamed"),
@@ -100,7 +108,6 @@ RESOURCES: Final = {
     ),
     "employees": Resource(
         "/personnel/api/employees/",
-        "personnel.employee",
         write_employee,
         lambda n: {"emp_code": f"new {n}", "department": 1, "area": [1]},
         ("first_name", "Renamed"),
@@ -108,7 +115,6 @@ RESOURCES: Final = {
     ),
     "resigns": Resource(
         "/personnel/api/resigns/",
-        "personnel.resignation",
         write_resignation,
         _resignation_body,
         ("reason", "Moved away"),
@@ -116,12 +122,13 @@ RESOURCES: Final = {
     ),
     "terminals": Resource(
         "/iclock/api/terminals/",
-        "iclock.terminal",
         write_terminal,
         lambda n: {"sn": f"NEW{n}", "alias": f"Gate {n}", "ip_address": f"10.1.0.{n}"},
         ("alias", "Renamed"),
         ("sn", "alias"),
     ),
-    "transactions": Resource("/iclock/api/transactions/", "iclock.transaction", write_transaction),
+    "commands": Resource("/iclock/api/commands/", write_command),
+    "biodatas": Resource("/iclock/api/biodatas/", write_biodata),
+    "transactions": Resource("/iclock/api/transactions/", write_transaction),
 }
 WRITABLE: Final = [name for name, resource in RESOURCES.items() if resource.body]
