@@ -6,9 +6,13 @@ from typing import ClassVar
 
 
 class TerminalError(Exception):
-    """The terminal could not be used; the message says why and what to do. ``code`` is for programs."""
+    """The terminal could not be used; the message says why and what to do. ``code`` is for programs.
+
+    ``in_step`` says whether the session can go on: the exchange was whole, only its outcome is unwelcome.
+    """
 
     code: ClassVar[str] = "terminal"
+    in_step: ClassVar[bool] = False
 
 
 class UnreachableError(TerminalError):
@@ -39,15 +43,65 @@ class MiscountError(ProtocolError):
     """A table and the terminal's own counter disagree. The transfer itself was whole, the session is in order."""
 
     code = "miscount"
+    in_step = True
 
 
 class RefusedError(TerminalError):
     """The terminal understood and said no."""
 
     code = "refused"
+    in_step = True
 
 
 class StoppedError(TerminalError):
     """Our own process is stopping; the terminal did nothing wrong."""
 
     code = "stopped"
+
+
+class UnfitError(TerminalError):
+    """What should be written doesn't fit this unit; nothing was sent."""
+
+    code = "unfit"
+    in_step = True
+
+
+class FullError(TerminalError):
+    """The unit has no room left."""
+
+    code = "full"
+    in_step = True
+
+
+class UnknownUserError(TerminalError):
+    """The unit doesn't have this person."""
+
+    code = "unknown_user"
+    in_step = True
+
+
+class KnownUserError(TerminalError):
+    """The unit has this person already."""
+
+    code = "known_user"
+    in_step = True
+
+
+class UnknownFingerError(TerminalError):
+    """The unit doesn't have this finger."""
+
+    code = "unknown_finger"
+    in_step = True
+
+
+class NotKeptError(TerminalError):
+    """The unit acknowledged and keeps something else."""
+
+    code = "not_kept"
+    in_step = True
+
+
+class MayBeLockedError(TerminalError):
+    """The unit was disabled and could not be enabled again: it may take no finger until somebody does."""
+
+    code = "may_be_locked"

@@ -7,9 +7,11 @@ limit of bytes, because a terminal that drips a byte at a time never trips a tim
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import Final
 from weakref import WeakSet
@@ -22,6 +24,7 @@ MAX_SESSION_BYTES: Final = 32 * 1024 * 1024
 # Packets that belong to nothing, while one answer is awaited.
 MAX_STRAYS: Final = 1_000
 _DATAGRAM: Final = 65_535
+_MAX_EVENTS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +62,10 @@ def stop_all() -> int:
 
 
 class GuardedSocket:
-    """Looks to pyzk like the socket that it would have made itself."""
+    """Looks to pyzk like the socket that it would have made itself. ``though_stopping`` is for a last word to a unit
+    that must not be left as it is. Realtime events are dropped unless ``listening``."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, *, though_stopping: bool = False) -> None:
         self._address = address
         self._deadline = time.monotonic() + address.session_seconds
         self._bytes_left = MAX_SESSION_BYTES
@@ -69,6 +73,9 @@ class GuardedSocket:
         self._awaited: int | None = None
         self._strays = 0
         self._session: int | None = None
+        self._though_stopping = though_stopping
+        self._events: deque[tuple[int, bytes]] = deque(maxlen=_MAX_EVENTS)
+        self.listening = False
         self._socket = self._connect()
         with _open_lock:
             _open.add(self)
@@ -109,6 +116,22 @@ class GuardedSocket:
         if self._address.udp:
             self._rest = b""
         return piece
+
+    def next_event(self, seconds: float) -> tuple[int, bytes] | None:
+        """The code and the data of the next realtime event; None when none came within ``seconds``."""
+        until = time.monotonic() + seconds
+        while not self._events:
+            left = min(self._patience(), until - time.monotonic())
+            if left <= 0:
+                return None
+            if self._readable(left):
+                self._next_datagram() if self._address.udp else self._next_frame()
+        return self._events.popleft()
+
+    def _readable(self, seconds: float) -> bool:
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(max(1.0, seconds * 1000)))
 
     def _connect(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self._address.host else socket.AF_INET
@@ -168,7 +191,9 @@ class GuardedSocket:
         """Whether the packet is of this session and answers the last command. Raises ProtocolError for a flood."""
         if len(packet) >= protocol.PACKET_HEAD.size:
             command, _checksum, session, reply = protocol.PACKET_HEAD.unpack_from(packet)
-            if command != protocol.CMD_REG_EVENT and reply == self._awaited and self._session in {None, session}:
+            if command == protocol.CMD_REG_EVENT and self.listening:
+                self._events.append((session, packet[protocol.PACKET_HEAD.size :]))
+            elif command != protocol.CMD_REG_EVENT and reply == self._awaited and self._session in {None, session}:
                 self._session = session
                 return True
         self._strays += 1
@@ -211,5 +236,5 @@ class GuardedSocket:
         return min(self._address.timeout, left)
 
     def _unless_stopping(self) -> None:
-        if _stopping.is_set():
+        if _stopping.is_set() and not self._though_stopping:
             raise StoppedError(f"The conversation with {self._address} was ended because this process stops.")

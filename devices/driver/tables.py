@@ -15,7 +15,6 @@ from devices.driver.errors import MiscountError
 from iclock.punch import Punch, Reject
 
 PUNCH_WIDTHS: Final = (40, 16, 8)
-USER_WIDTHS: Final = (72, 28)
 # Some firmware puts this in front of the rows.
 _JUNK: Final = bytes.fromhex("ff3235350000000000")
 _SECONDS_A_DAY: Final = 86_400
@@ -33,16 +32,6 @@ class Rows(NamedTuple):
     def tail(self, known_bytes: int) -> Rows:
         """The rows behind the first ``known_bytes`` bytes."""
         return Rows(self.width, self.data[known_bytes:])
-
-
-class UnitUser(NamedTuple):
-    """A person as one unit has them. ``uid`` is the unit's own index, recycled and different on every unit."""
-
-    uid: int
-    user_id: str
-    name: str
-    privilege: int
-    card: int
 
 
 class Log(NamedTuple):
@@ -67,11 +56,6 @@ def split_rows(table: bytes, *, widths: tuple[int, ...], between: tuple[int, int
         f"the terminal counts {counted} rows but delivered {len(table)} bytes, which is no such number of rows of"
         f" {', '.join(map(str, widths))} bytes; it will be read again"
     )
-
-
-def decode_users(rows: Rows, *, encoding: str) -> list[UnitUser]:
-    """The people of a unit. A name that isn't in the unit's code page keeps a mark where it can't be read."""
-    return list(_users_28(rows.data, encoding) if rows.width == 28 else _users_72(rows.data, encoding))
 
 
 def decode_punches(rows: Rows, *, user_ids: Mapping[int, str]) -> Log:
@@ -123,7 +107,7 @@ class _Codes(dict[bytes, str]):
     """User ids by their padded bytes, each decoded once; "" for what is none."""
 
     def __missing__(self, padded: bytes) -> str:
-        self[padded] = code = _user_id(padded)
+        self[padded] = code = read_user_id(padded)
         return code
 
 
@@ -139,26 +123,13 @@ class _Days(dict[int, tuple[int, int, int] | None]):
         return self[day]
 
 
-def _user_id(padded: bytes) -> str:
+def read_user_id(padded: bytes) -> str:
+    """The user id in its padded field; "" for what is none."""
     try:
         code = padded.split(b"\0", 1)[0].decode("utf-8").strip()
     except UnicodeDecodeError:
         return ""
     return code if code.isprintable() and code != "0" else ""
-
-
-def _users_72(data: bytes, encoding: str) -> Iterator[UnitUser]:
-    for uid, permission, _password, name, card, *_groups, user_id in protocol.USER_72.iter_unpack(data):
-        yield UnitUser(uid, _user_id(user_id), _text(name, encoding), permission, card)
-
-
-def _users_28(data: bytes, encoding: str) -> Iterator[UnitUser]:
-    for uid, permission, _password, name, card, _group, _zone, user_id in protocol.USER_28.iter_unpack(data):
-        yield UnitUser(uid, str(user_id or ""), _text(name, encoding), permission, card)
-
-
-def _text(padded: bytes, encoding: str) -> str:
-    return padded.split(b"\0", 1)[0].decode(encoding, errors="replace").strip()
 
 
 def _candidates(table: bytes) -> Iterator[bytes]:

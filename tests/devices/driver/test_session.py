@@ -102,7 +102,7 @@ def test_both_generations_over_both_transports(udp: bool, user_width: int, punch
 def test_who_answers_and_what_it_counts(terminal: SimulatedTerminal) -> None:
     with open_session(address(terminal)) as session:
         assert session.identity() == Identity("CKJF201260077", "K40/ID", "ZLM60_TFT", "Ver 6.60 Apr 28 2017")
-        assert session.sizes() == Sizes(40, 0, 0, 5_000, 100_000, 95_000)
+        assert session.sizes() == Sizes(40, 0, 0, 5_000, 100_000, 95_000, 3_000, 3_000)
         assert session.clock() == terminal.now().replace(microsecond=0)
 
 

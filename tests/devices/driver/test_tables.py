@@ -7,7 +7,8 @@ from datetime import datetime
 import pytest
 
 from devices.driver.errors import MiscountError
-from devices.driver.tables import PUNCH_WIDTHS, USER_WIDTHS, Rows, UnitUser, decode_punches, decode_users, split_rows
+from devices.driver.tables import PUNCH_WIDTHS, Rows, decode_punches, split_rows
+from devices.driver.users import USER_WIDTHS, UnitUser, decode_users
 from iclock.punch import Punch, Reject
 
 # 2026-03-02 08:00:00 is ((26 * 12 + 2) * 31 + 1) * 86400 + 28800 = 841 132 800 = 0x3222ab00.
@@ -101,11 +102,15 @@ def test_any_date_of_a_calendar_is_kept_however_odd(moment: int, wall: datetime)
 
 
 def test_a_user_of_72_bytes() -> None:
-    assert decode_users(Rows(72, USER_72), encoding="UTF-8") == [UnitUser(1, "0042", "José", 14, 123456789)]
+    assert decode_users(Rows(72, USER_72), encoding="UTF-8") == [
+        UnitUser(1, "0042", "José", 14, False, "secret", 123456789, group=1, time_zones=(0, 0, 0, 0))
+    ]
 
 
 def test_a_user_of_28_bytes() -> None:
-    assert decode_users(Rows(28, USER_28), encoding="UTF-8") == [UnitUser(3, "42", "Ana", 0, 0)]
+    assert decode_users(Rows(28, USER_28), encoding="UTF-8") == [
+        UnitUser(3, "42", "Ana", 0, False, "12345", 0, group=1, time_zones=(0,))
+    ]
 
 
 def test_a_name_of_another_code_page_keeps_a_mark() -> None:

@@ -1,0 +1,82 @@
+"""Who is on a unit, and which row a change comes to. Pure: the unit's answers in, the row to write out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Literal
+
+from devices.driver.errors import FullError, KnownUserError, UnknownUserError
+from devices.driver.users import (
+    COMMON_IDS,
+    IdRule,
+    UnitUser,
+    UserFields,
+    changed_row,
+    decode_user,
+    find_user,
+    free_uid,
+    new_row,
+    require_fitting_id,
+)
+
+When = Literal["new", "known", "any"]
+
+
+class Roster:
+    """The people of one unit while they are being written; ``capacity`` 0 is one that the unit doesn't tell.
+
+    ``remembered`` are the uids that the unit's log still refers to.
+    """
+
+    def __init__(
+        self,
+        users: Iterable[UnitUser],
+        *,
+        width: int,
+        encoding: str,
+        capacity: int = 0,
+        rule: IdRule = COMMON_IDS,
+        remembered: Collection[int] = (),
+    ) -> None:
+        self._users = {user.uid: user for user in users}
+        self._width = width
+        self._encoding = encoding
+        self._capacity = capacity
+        self._rule = rule
+        self._remembered = remembered
+
+    def find(self, who: str | int) -> UnitUser:
+        """By user id, or by uid. Raises UnknownUserError, and UnfitError when two people have the user id."""
+        return find_user(self._users.values(), who)
+
+    def holds(self, row: bytes) -> bool:
+        """Whether the unit has this very row already."""
+        return any(user.raw == row for user in self._users.values())
+
+    def row_for(self, user_id: str, fields: UserFields, *, when: When) -> bytes:
+        """The row that makes ``user_id`` be as ``fields`` say; `take` it once it is written.
+
+        Raises UnfitError, FullError, KnownUserError and UnknownUserError; then nothing changes.
+        """
+        try:
+            row = self.find(user_id).raw
+        except UnknownUserError:
+            if when == "known":
+                raise
+            row = self._blank_row(user_id)
+        else:
+            if when == "new":
+                raise KnownUserError(f"The unit has user {user_id!a} already.")
+        return changed_row(row, fields, encoding=self._encoding)
+
+    def take(self, row: bytes) -> UnitUser:
+        """The unit acknowledged the row."""
+        user = decode_user(row, encoding=self._encoding)
+        self._users[user.uid] = user
+        return user
+
+    def _blank_row(self, user_id: str) -> bytes:
+        require_fitting_id(user_id, self._rule, width=self._width)
+        if self._capacity and len(self._users) >= self._capacity:
+            raise FullError(f"The unit is full: it holds {len(self._users)} of {self._capacity} people.")
+        return new_row(free_uid(self._users, remembered=self._remembered), user_id, width=self._width)
