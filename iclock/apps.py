@@ -1,7 +1,7 @@
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
 
-from personnel.signals import people_changed
+from personnel.signals import people_changed, templates_withdrawn
 
 
 class IclockConfig(AppConfig):
@@ -9,8 +9,10 @@ class IclockConfig(AppConfig):
     verbose_name = "Terminals and punches"
 
     def ready(self) -> None:
-        from iclock.domain.groups import share_after_migrate  # noqa: PLC0415 - these need the models
+        from iclock.domain.biodata import withdraw_after_signal  # noqa: PLC0415 - these need the models
+        from iclock.domain.groups import share_after_migrate  # noqa: PLC0415
         from iclock.domain.marks import mark_after_people_changed  # noqa: PLC0415
 
         post_migrate.connect(share_after_migrate, sender=self)
         people_changed.connect(mark_after_people_changed)
+        templates_withdrawn.connect(withdraw_after_signal)

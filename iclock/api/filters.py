@@ -2,16 +2,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import django_filters
+from django import forms
 from django.core.exceptions import ValidationError as FormError
 from django.db.models import Q, QuerySet
 from rest_framework.exceptions import ValidationError
 
-from iclock.models import Terminal, TerminalCommand, Transaction
+from iclock.models import Biodata, Terminal, TerminalCommand, Transaction
 from iclock.models.terminal import State
 from zkbio.api.filters import AddressFilter, IdFilter, WallClockFilter
+
+
+class SmallNumberFilter(django_filters.Filter):
+    field_class = forms.IntegerField
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"min_value": 0, "max_value": 2**15 - 1, **options})
 
 
 class TerminalFilter(django_filters.FilterSet):
@@ -35,6 +43,15 @@ class CommandFilter(django_filters.FilterSet):
 
     class Meta:
         model = TerminalCommand
+        fields: list[str] = []
+
+
+class BiodataFilter(django_filters.FilterSet):
+    employee = IdFilter(field_name="employee_id")
+    bio_type = SmallNumberFilter(help_text=", ".join(f"{kind.value} {kind.label}" for kind in Biodata.Type))
+
+    class Meta:
+        model = Biodata
         fields: list[str] = []
 
 

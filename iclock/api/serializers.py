@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
 
 from rest_framework import serializers
 from rest_framework.validators import UniqueValidator
 
 from iclock.domain.terminals import add_terminal, change_terminal, check_serial, check_transfer_time
-from iclock.models import Terminal, TerminalCommand
+from iclock.models import Biodata, Terminal, TerminalCommand
 from personnel.models import Area
 from personnel.models.scope import scope_of
 from zkbio.api.fields import FlagField, IdListField, NaiveTimeField, TerminalZoneField
@@ -121,6 +122,26 @@ class CommandSerializer(serializers.ModelSerializer[TerminalCommand]):
     class Meta:
         model = TerminalCommand
         fields = ["id", "terminal", "kind", "state", "result", "created_at", "sent_at", "finished_at"]
+
+
+class BiodataSerializer(serializers.ModelSerializer[Biodata]):
+    """What is enrolled of somebody; the template itself comes with ``include=template`` only."""
+
+    update_time = NaiveTimeField()
+
+    class Meta:
+        model = Biodata
+        fields = ["id", "employee", "bio_type", "bio_no", "major_ver", "update_time", "sn"]
+
+
+class TemplateSerializer(BiodataSerializer):
+    template = serializers.SerializerMethodField(help_text="Base64; with include=template only.")
+
+    class Meta(BiodataSerializer.Meta):
+        fields = [*BiodataSerializer.Meta.fields, "template"]
+
+    def get_template(self, biodata: Biodata) -> str:
+        return b64encode(biodata.template).decode()
 
 
 class TransactionSerializer(serializers.Serializer[Any]):

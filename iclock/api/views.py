@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 from django.conf import settings
 from django.core.exceptions import ValidationError as FormError
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import Http404, HttpResponse, HttpResponseBase
 from django.utils.translation import gettext as _
 from django_filters.rest_framework import DjangoFilterBackend
@@ -19,29 +20,36 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from iclock.api.filters import CommandFilter, TerminalFilter, TransactionFilter, read_wanted
+from iclock.api.filters import BiodataFilter, CommandFilter, TerminalFilter, TransactionFilter, read_wanted
 from iclock.api.rows import EXPORTED, export_statement, list_statement, one_statement
 from iclock.api.serializers import (
+    BiodataSerializer,
     CommandSerializer,
+    TemplateSerializer,
     TerminalSerializer,
     TerminalsSerializer,
     TerminalWriteSerializer,
     TransactionSerializer,
 )
+from iclock.domain.biodata import record_reading
 from iclock.domain.commands import Kind, as_of_now, clear_commands, queue_commands
 from iclock.domain.deletion import delete_punch
 from iclock.domain.pages import Selection
 from iclock.domain.terminals import approve_terminals, block_terminals, call_terminals, remove_terminal
-from iclock.models import Terminal, TerminalCommand, Transaction
+from iclock.models import Biodata, Terminal, TerminalCommand, Transaction
 from iclock.models.transaction import visible_punches
 from zkbio.api.actions import DONE, bulk_action
 from zkbio.api.exports import KINDS, WORKBOOK_ROWS, export_answer
 from zkbio.api.filters import IdFormField, ZKOrderingFilter
 from zkbio.api.pagination import InvalidPage, Links, Page, envelope, link, page_links, read_page
-from zkbio.api.streams import BATCH_ROWS, Row, list_answer, read_batches
+from zkbio.api.streams import BATCH_ROWS, Row, let_connection_go, list_answer, read_batches
 from zkbio.api.viewsets import ZKModelViewSet, ZKReadOnlyViewSet
 
 _CHANGE: Final = ("iclock.change_terminal",)
+_MOST_TEMPLATES: Final = 1_000
+_INCLUDE: Final = OpenApiParameter(
+    "include", OpenApiTypes.STR, enum=("template",), description="The templates too, if the user may read them."
+)
 
 
 class TerminalViewSet(ZKModelViewSet[Terminal]):
@@ -129,6 +137,49 @@ class CommandViewSet(ZKReadOnlyViewSet[TerminalCommand]):
 
 
 @extend_schema_view(
+    list=extend_schema(parameters=[_INCLUDE]),
+    retrieve=extend_schema(parameters=[_INCLUDE]),
+)
+class BiodataViewSet(ZKReadOnlyViewSet[Biodata]):
+    """What is enrolled. Templates themselves ask for a permission of their own, and each reading is written down."""
+
+    queryset = Biodata.objects.select_related("employee")
+    serializer_class = BiodataSerializer
+    filterset_class = BiodataFilter
+    ordering_fields = ("id", "employee", "bio_type", "update_time")
+    ordering = ("id",)
+    with_templates = False
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        self.with_templates = "template" in request.query_params.get("include", "").split(",")
+        if self.with_templates:
+            self.required_permissions = ("iclock.view_biodata", "iclock.read_template")
+        super().initial(request, *args, **kwargs)
+
+    def get_queryset(self) -> QuerySet[Biodata]:
+        found = super().get_queryset()
+        return found if self.with_templates else found.defer("sealed")
+
+    def get_serializer_class(self) -> type[BiodataSerializer]:
+        return TemplateSerializer if self.with_templates else BiodataSerializer
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
+        if self.with_templates and read_page(request).size > _MOST_TEMPLATES:
+            sentence = _("With templates, a page has %d rows at most.") % _MOST_TEMPLATES
+            raise ValidationError({"page_size": [sentence]})
+        answer: Any = super().list(request, *args, **kwargs)
+        if self.with_templates:
+            record_reading(answer.data["data"], actor=request)
+        return answer  # type: ignore[no-any-return]
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        answer = super().retrieve(request, *args, **kwargs)
+        if self.with_templates:
+            record_reading([answer.data], actor=request)
+        return answer
+
+
+@extend_schema_view(
     list=extend_schema(responses=TransactionSerializer(many=True)),
     retrieve=extend_schema(
         responses=TransactionSerializer, parameters=[OpenApiParameter("id", OpenApiTypes.INT, OpenApiParameter.PATH)]
@@ -188,7 +239,9 @@ class TransactionViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[Tran
         # In a transaction PostgreSQL computes the rows as they are fetched; else all of them before the first.
         with transaction.atomic():
             rows = _rows_of_export(read_batches(statement, most=most), most=most)
-            return export_answer(kind, name="transactions", header=EXPORTED, batches=rows)
+            answer = export_answer(kind, name="transactions", header=EXPORTED, batches=rows)
+        let_connection_go()
+        return answer
 
     def _selection(self, request: Request) -> Selection:
         order = ZKOrderingFilter().get_ordering(request, self.get_queryset(), self)

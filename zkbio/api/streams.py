@@ -72,8 +72,14 @@ def _spool(chunks: Iterable[bytes]) -> IO[bytes]:
     for chunk in chunks:
         spool.write(chunk)
     spool.seek(0)
-    connection.close_if_unusable_or_obsolete()
+    let_connection_go()
     return spool
+
+
+def let_connection_go() -> None:
+    """Before a file is sent, which takes as long as its reader likes. Not out of somebody's transaction."""
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()
 
 
 # The statements that each connection has met; those of twice and more are prepared, under the name beside them.

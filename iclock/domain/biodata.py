@@ -1,0 +1,84 @@
+"""Templates of people: what is enrolled in a word on the employee, and taking it back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from django.db import transaction
+from django.db.models import Count
+
+from iclock.domain.marks import mark_terminals
+from iclock.models import Biodata
+from personnel.models import Employee
+from zkbio.accounts.domain import audit
+
+Kind = Biodata.Type
+
+# What the API's bulk action calls them.
+KINDS: Final[dict[str, tuple[int, ...]]] = {
+    "finger_print": (Kind.FINGERPRINT,),
+    "face": (Kind.FACE, Kind.VISIBLE_FACE),
+    "finger_vein": (Kind.FINGER_VEIN,),
+    "palm": (Kind.PALM, Kind.VISIBLE_PALM),
+}
+# The employee's column for each kind that has one.
+_COLUMNS: Final[dict[int, str]] = {
+    Kind.FINGERPRINT: "fingerprint",
+    Kind.FACE: "face",
+    Kind.PALM: "palm",
+    Kind.VISIBLE_FACE: "vl_face",
+    Kind.VISIBLE_PALM: "vl_palm",
+}
+_NONE: Final = "-"
+_BATCH: Final = 500
+
+
+def withdraw_templates(employees: Iterable[Employee], kinds: Iterable[str]) -> int:
+    """Delete the templates of these kinds; the terminals where these people are wait to be told. How many there were.
+
+    Raises KeyError for a kind that isn't in ``KINDS``.
+    """
+    people = sorted({employee.pk for employee in employees})
+    types = [each for kind in kinds for each in KINDS[kind]]
+    with transaction.atomic():
+        deleted, _ = Biodata.objects.filter(employee__in=people, bio_type__in=types).delete()
+        summarise(people)
+        mark_terminals(Employee.areas.through.objects.filter(employee__in=people).values_list("area_id", flat=True))
+    return deleted
+
+
+def withdraw_after_signal(*, employees: Iterable[Employee], kinds: Iterable[str], **_news: Any) -> None:
+    """For ``templates_withdrawn``, inside its transaction."""
+    withdraw_templates(employees, kinds)
+
+
+def record_reading(rows: Sequence[Mapping[str, Any]], *, actor: object) -> None:
+    """Somebody is about to be shown the templates of these rows (of ``id`` and ``employee``)."""
+    detail = {"ids": [row["id"] for row in rows], "employees": sorted({row["employee"] for row in rows})}
+    if rows:
+        audit.record(actor=actor, action="iclock.read_template", subject=f"{len(rows)} templates", detail=detail)
+
+
+def summarise(employee_ids: Sequence[int]) -> None:
+    """Write what is enrolled into the employees' columns: the newest algorithm and how many it has, "Ver 10:2".
+
+    Whoever stores or deletes templates calls this in the same transaction; the rows are locked first, so that of two
+    at once the second counts what the first one left.
+    """
+    with transaction.atomic():
+        locked = Employee.objects.select_for_update(no_key=True).filter(pk__in=employee_ids).order_by("pk")
+        people = list(locked.only("pk", *_COLUMNS.values()))
+        found = _summaries(employee_ids)
+        for person in people:
+            for kind, column in _COLUMNS.items():
+                setattr(person, column, found.get((person.pk, kind), _NONE))
+        Employee.objects.bulk_update(people, list(_COLUMNS.values()), batch_size=_BATCH)
+
+
+def _summaries(employee_ids: Sequence[int]) -> dict[tuple[int, int], str]:
+    """The parts of one template count once. Versions compare as numbers: 9 is older than 10."""
+    enrolled = Biodata.objects.filter(employee__in=employee_ids).order_by()
+    rows = enrolled.values_list("employee", "bio_type", "major_ver").annotate(count=Count("bio_no", distinct=True))
+    oldest_first = sorted(rows, key=lambda row: (len(row[2]), row[2]))
+    return {(person, kind): f"Ver {version}:{count}" for person, kind, version, count in oldest_first}
