@@ -9,7 +9,7 @@ from typing import Any, Final
 from django.contrib.auth.hashers import make_password
 from rest_framework import serializers
 
-from personnel.api.fields import CardField, PhotoField, PhotoPathField, PinField, SecretField, attribute_field
+from personnel.api.fields import AttributeField, CardField, PhotoField, PhotoPathField, PinField, SecretField
 from personnel.domain.attributes import read_attribute, write_attributes
 from personnel.domain.people import create_employee, update_employee
 from personnel.domain.photos import stored
@@ -172,7 +172,7 @@ class FlatEmployeeSerializer(ZKModelSerializer[Employee]):
         return (CardField if field_name == "card_no" else found), options
 
     def get_fields(self) -> dict[str, Any]:
-        return super().get_fields() | {each.name: attribute_field(each) for each in self.context["definitions"]}
+        return super().get_fields() | {each.name: AttributeField(each) for each in self.context["definitions"]}
 
     def get_flow_role(self, _employee: Employee) -> list[int]:
         return []

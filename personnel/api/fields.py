@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from django.core.files.uploadedfile import UploadedFile
@@ -11,13 +10,12 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from personnel.domain.attributes import parse_value
 from personnel.domain.photos import read_photo
 from personnel.models import AttributeDefinition
 from personnel.validators import read_card, validate_pin
-from zkbio.api.fields import LooseDateField
 
 PHOTO_ROOT: Final = "/files/"
-_KINDS: Final = AttributeDefinition.Kind
 
 
 @extend_schema_field(OpenApiTypes.STR)
@@ -76,16 +74,19 @@ class PhotoField(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
-def attribute_field(definition: AttributeDefinition) -> serializers.Field[Any, Any, Any, Any]:
-    """The field that reads a custom attribute's value from a body."""
-    common = {"source": f"attributes.{definition.pk}", "required": False, "allow_null": True, "write_only": True}
-    field: serializers.Field[Any, Any, Any, Any] = _FIELDS[_KINDS(definition.kind)](definition, common)
-    return field
+class AttributeField(serializers.Field[Any, Any, Any, Any]):
+    """Reads a custom attribute's value from a body."""
 
+    default_error_messages = {"invalid": _("Write a text or a number.")}
 
-_FIELDS: Final[Mapping[AttributeDefinition.Kind, Callable[[AttributeDefinition, dict[str, Any]], Any]]] = {
-    _KINDS.TEXT: lambda _, common: serializers.CharField(max_length=200, allow_blank=True, **common),
-    _KINDS.NUMBER: lambda _, common: serializers.DecimalField(max_digits=15, decimal_places=None, **common),
-    _KINDS.DATE: lambda _, common: LooseDateField(**common),
-    _KINDS.CHOICE: lambda definition, common: serializers.ChoiceField(definition.choices, allow_blank=True, **common),
-}
+    def __init__(self, definition: AttributeDefinition) -> None:
+        super().__init__(source=f"attributes.{definition.pk}", required=False, allow_null=True, write_only=True)
+        self.definition = definition
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, bool) or not isinstance(data, str | int | float):
+            self.fail("invalid")
+        return parse_value(self.definition, str(data))
+
+    def to_representation(self, value: Any) -> Any:
+        return value

@@ -30,7 +30,7 @@ def save_node(node: Node, values: Mapping[str, Any], *, scope: Scope = EVERYTHIN
     """Create or change a row. Raises ValidationError where its parent can't be its parent."""
     with transaction.atomic():
         parent = PARENT_FIELD[type(node)]
-        moved = _moves(node, values, scope=scope)
+        moved, before = _moves(node, values, scope=scope), getattr(node, f"{parent}_id")
         for name, value in values.items():
             setattr(node, name, value)
         if moved and would_cycle(node, values[parent]):
@@ -41,8 +41,8 @@ def save_node(node: Node, values: Mapping[str, Any], *, scope: Scope = EVERYTHIN
         kept = set() if moved else {parent}
         node.save(update_fields=values.keys() - kept)
         if moved and isinstance(node, Area):
-            # Whose parent puts people on a terminal isn't decided here: all below may be concerned.
-            people_changed.send(sender=Area, area_ids=_below(node), emp_codes=frozenset())
+            # Where it hung and where it hangs: what lies above and below is the receivers' business.
+            people_changed.send(sender=Area, area_ids=frozenset({node.pk, before} - {None}), emp_codes=frozenset())
     return node
 
 
@@ -77,12 +77,6 @@ def _moves(node: Node, values: Mapping[str, Any], *, scope: Scope) -> bool:
     if node.pk is not None and parent is None and getattr(node, f"{field}_id") not in limits:
         return False
     raise ValidationError({field: _("Choose a parent within your limits.")})
-
-
-def _below(area: Area) -> frozenset[int]:
-    """The area and all areas that hang below it."""
-    parents = _parents(Area)
-    return frozenset(pk for pk in parents if climbs_to(start=pk, target=area.pk, parents=parents))
 
 
 def would_cycle(node: Node, parent: Node | None) -> bool:
