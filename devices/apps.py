@@ -1,5 +1,5 @@
 from django.apps import AppConfig
-from django.db.models.signals import pre_delete
+from django.db.models.signals import post_delete, post_migrate, post_save, pre_delete
 
 from iclock.signals import terminals_called
 
@@ -9,9 +9,14 @@ class DevicesConfig(AppConfig):
     verbose_name = "Devices to dial"
 
     def ready(self) -> None:
-        from devices.domain.registry import end_polling_of_terminal  # noqa: PLC0415 - these need the models
+        from devices.domain.groups import share_after_migrate  # noqa: PLC0415 - these need the models
+        from devices.domain.registry import announce_change, end_polling_of_terminal  # noqa: PLC0415
         from devices.domain.schedule import call_devices  # noqa: PLC0415
+        from devices.models import Device  # noqa: PLC0415
         from iclock.models import Terminal  # noqa: PLC0415
 
         terminals_called.connect(call_devices)
         pre_delete.connect(end_polling_of_terminal, sender=Terminal)
+        post_save.connect(announce_change, sender=Device)
+        post_delete.connect(announce_change, sender=Device)
+        post_migrate.connect(share_after_migrate, sender=self)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from django.conf import settings
 
@@ -27,14 +29,22 @@ class SealedKeyError(TerminalError):
     code = "sealed_key"
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What ends a conversation, besides its own end: so many seconds, and whoever sets ``stop``."""
+
+    seconds: float
+    stop: threading.Event | None = None
+
+
 @contextmanager
-def dial(device: Device) -> Iterator[TerminalSession]:
+def dial(device: Device, bounds: Bounds | None = None) -> Iterator[TerminalSession]:
     """A session with the device's terminal. Its address is checked again: networks change. Raises TerminalError."""
-    with open_session(_address(device)) as session:
+    with open_session(_address(device, bounds or Bounds(settings.DEVICE_SESSION_SECONDS))) as session:
         yield session
 
 
-def _address(device: Device) -> Address:
+def _address(device: Device, bounds: Bounds) -> Address:
     try:
         require_allowed(device.host)
         comm_key = device.comm_key
@@ -48,6 +58,7 @@ def _address(device: Device) -> Address:
         comm_key=comm_key,
         udp=device.transport == Device.Transport.UDP,
         timeout=device.timeout,
-        session_seconds=settings.DEVICE_SESSION_SECONDS,
+        session_seconds=bounds.seconds,
         encoding=device.encoding,
+        stop=bounds.stop,
     )

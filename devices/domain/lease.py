@@ -8,7 +8,7 @@ holder may do asks for the token (:func:`confirm`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from threading import Condition, Thread
@@ -20,6 +20,18 @@ from devices.models import Device
 
 LEASE_SECONDS: Final = 60
 _RENEW_SECONDS: Final = 20
+# Who wants many devices passes over those that somebody writes just now, so that no two wait for each other.
+_TAKE: Final = """
+UPDATE devices_device AS device
+SET lease_token = lease_token + 1, lease_expires_at = clock_timestamp() + make_interval(secs => %(seconds)s)
+FROM (
+    SELECT id FROM devices_device
+    WHERE id = ANY(%(ids)s) AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())
+    ORDER BY id LIMIT %(most)s FOR UPDATE {locked}
+) AS free
+WHERE device.id = free.id
+RETURNING device.id, device.lease_token, clock_timestamp()
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -43,13 +55,30 @@ class LeaseLostError(Exception):
 @contextmanager
 def hold(device_id: int) -> Iterator[Lease]:
     """Take the lease, keep it renewed, give it back. Raises BusyError at once when somebody has it."""
-    lease = _take(device_id)
-    _keeper.add(lease)
+    taken = take_free([device_id], most=1)
+    if not taken:
+        raise BusyError(f"device {device_id} is busy, or gone")
     try:
-        yield lease
+        yield taken[0]
     finally:
-        _keeper.drop(lease)
-        _release(lease)
+        give_back(taken[0])
+
+
+def take_free(device_ids: Collection[int], *, most: int) -> list[Lease]:
+    """The leases of those devices that nobody has, of ``most`` at once; each is kept renewed until `give_back`."""
+    take = _TAKE.format(locked="SKIP LOCKED" if len(device_ids) > 1 else "")
+    with connection.cursor() as cursor:
+        cursor.execute(take, {"ids": list(device_ids), "most": most, "seconds": LEASE_SECONDS})
+        leases = [Lease(*row) for row in cursor.fetchall()]
+    for lease in leases:
+        _keeper.add(lease)
+    return leases
+
+
+def give_back(lease: Lease) -> None:
+    """Nobody has to wait for the expiry."""
+    _keeper.drop(lease)
+    _release(lease)
 
 
 def confirm(lease: Lease, *, unchanged: Mapping[str, object] | None = None, **changes: object) -> None:
@@ -62,23 +91,8 @@ def confirm(lease: Lease, *, unchanged: Mapping[str, object] | None = None, **ch
         raise LeaseLostError(f"device {lease.device_id} was taken over by another worker, edited or deleted")
 
 
-def _take(device_id: int) -> Lease:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE devices_device SET lease_token = lease_token + 1,"
-            " lease_expires_at = clock_timestamp() + make_interval(secs => %s)"
-            " WHERE id = %s AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())"
-            " RETURNING lease_token, clock_timestamp()",
-            [LEASE_SECONDS, device_id],
-        )
-        row = cursor.fetchone()
-    if row is None:
-        raise BusyError(f"device {device_id} is busy, or gone")
-    return Lease(device_id, *row)
-
-
 def _release(lease: Lease) -> None:
-    """Nobody has to wait for the expiry. Without a database they do: the lease then ends by itself."""
+    """Without a database the lease ends by itself."""
     try:
         Device.objects.filter(id=lease.device_id, lease_token=lease.token).update(lease_expires_at=None)
     except Error as error:

@@ -9,14 +9,20 @@ from typing import Any, Final
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
+from devices.domain import schedule
 from devices.domain.addresses import AddressError, parse_host
 from devices.models import Device
 from devices.models.device import default_interval
+from devices.signals import devices_changed
 from iclock.models import Terminal
 
+# Registered where nobody registered anything yet, to show how it is done; nothing is known to answer there.
+EXAMPLE_KEY: Final = "principal"
+EXAMPLE_HOST: Final = "192.168.1.205"
 MAX_COMM_KEY: Final = 2**32 - 1  # the protocol carries 32 bits; most units let six digits be typed
 
 _PROBE = "A1"
+_DIALLED_BY: Final = frozenset({"host", "port", "comm_key", "timeout"})
 
 
 class AlreadyRegisteredError(ValidationError):
@@ -54,8 +60,42 @@ def register_device(
     )
     check_device(device)
     device.comm_key = parse_comm_key(str(comm_key))
-    _insert(device)
+    _write(device, new=True)
     return device
+
+
+def change_device(device_id: int, **changes: Any) -> Device:
+    """Change these of name, host, port, comm_key and timeout; what somebody else changes meanwhile stays changed.
+
+    Who mends what kept a device from answering need not wait for the end of its back-off. Raises ValidationError as
+    `register_device` does, and Device.DoesNotExist.
+    """
+    with transaction.atomic():
+        device = Device.objects.select_for_update(no_key=True).get(pk=device_id)
+        device.enabled = device.enabled or is_unused_example(device)
+        if "comm_key" in changes:
+            device.comm_key = parse_comm_key(str(changes["comm_key"]))
+        for field in changes.keys() - {"comm_key"}:
+            setattr(device, field, changes[field])
+        check_device(device)
+        _write(device)
+        if not _DIALLED_BY.isdisjoint(changes):
+            schedule.request_sync([device.pk])
+    return device
+
+
+def is_unused_example(device: Device) -> bool:
+    """Whether this is the example as it was made: nobody edited it, and nothing ever answered at its address."""
+    return (
+        (device.key, device.host, device.enabled) == (EXAMPLE_KEY, EXAMPLE_HOST, False)
+        and device.terminal_id is None
+        and device.edited_at is None
+    )
+
+
+def announce_change(**_signal: Any) -> None:
+    """After a device is saved or deleted, by whomever: tells of it when that is certain."""
+    transaction.on_commit(lambda: devices_changed.send_robust(sender=Device))
 
 
 def check_device(device: Device) -> None:
@@ -134,13 +174,13 @@ def _collect(errors: dict[str, list[ValidationError]], field: str, device: Devic
         errors[field] = [error]
 
 
-def _insert(device: Device) -> None:
-    """The constraint decides whether the address is free, whoever else registers at this moment."""
+def _write(device: Device, *, new: bool = False) -> None:
+    """The constraints decide whether address and id are free, whoever else registers at this moment."""
     try:
         with transaction.atomic():
-            device.save(force_insert=True)
+            device.save(force_insert=new)
     except IntegrityError as error:
-        there = Device.objects.filter(host=device.host, port=device.port).first()
+        there = Device.objects.filter(host=device.host, port=device.port).exclude(pk=device.pk).first()
         if there is not None:
             raise AlreadyRegisteredError(there) from error
         raise ValidationError({"key": f"The id {device.key!r} is taken."}) from error

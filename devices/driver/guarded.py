@@ -12,12 +12,12 @@ import socket
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from weakref import WeakSet
 
 from devices import protocol
-from devices.driver.errors import ProtocolError, StoppedError, TimedOutError, UnreachableError
+from devices.driver.errors import ProtocolError, StoppedError, TerminalError, TimedOutError, UnreachableError
 
 # Four times the largest log that is known (200 000 rows of 40 bytes).
 MAX_SESSION_BYTES: Final = 32 * 1024 * 1024
@@ -29,7 +29,7 @@ _MAX_EVENTS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a terminal answers and how patient to be; times in seconds."""
+    """Where a terminal answers and how patient to be; times in seconds. ``stop``, once set, ends its sessions."""
 
     host: str
     port: int = 4370
@@ -38,6 +38,7 @@ class Address:
     timeout: float = 5.0
     session_seconds: float = 180.0
     encoding: str = "UTF-8"
+    stop: threading.Event | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -54,8 +55,21 @@ def stop_all() -> int:
     Whoever is in a session gets a StoppedError at once instead of waiting out a slow terminal.
     """
     _stopping.set()
+    return _break_off(_opened())
+
+
+def stop_sessions(stop: threading.Event) -> int:
+    """The same for the sessions at addresses with this ``stop``: whom they were held for doesn't wait any more."""
+    stop.set()
+    return _break_off([guarded for guarded in _opened() if guarded.address.stop is stop])
+
+
+def _opened() -> list[GuardedSocket]:
     with _open_lock:
-        sockets = list(_open)
+        return list(_open)
+
+
+def _break_off(sockets: list[GuardedSocket]) -> int:
     for guarded in sockets:
         guarded.abort()
     return len(sockets)
@@ -66,7 +80,7 @@ class GuardedSocket:
     that must not be left as it is. Realtime events are dropped unless ``listening``."""
 
     def __init__(self, address: Address, *, though_stopping: bool = False) -> None:
-        self._address = address
+        self.address = address
         self._deadline = time.monotonic() + address.session_seconds
         self._bytes_left = MAX_SESSION_BYTES
         self._rest = b""
@@ -76,9 +90,15 @@ class GuardedSocket:
         self._though_stopping = though_stopping
         self._events: deque[tuple[int, bytes]] = deque(maxlen=_MAX_EVENTS)
         self.listening = False
-        self._socket = self._connect()
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_DGRAM if address.udp else socket.SOCK_STREAM)
         with _open_lock:
-            _open.add(self)
+            _open.add(self)  # before it connects, which may take longest
+        try:
+            self._connect()
+        except TerminalError:
+            self.close()
+            raise
 
     def settimeout(self, _seconds: float) -> None:
         """pyzk's own timeouts don't count: the address and the deadline do."""
@@ -111,9 +131,9 @@ class GuardedSocket:
     def recv(self, size: int) -> bytes:
         """At most ``size`` bytes of the current frame or datagram, never of two."""
         while not self._rest:
-            self._rest = self._next_datagram() if self._address.udp else self._next_frame()
+            self._rest = self._next_datagram() if self.address.udp else self._next_frame()
         piece, self._rest = self._rest[:size], self._rest[size:]
-        if self._address.udp:
+        if self.address.udp:
             self._rest = b""
         return piece
 
@@ -125,7 +145,7 @@ class GuardedSocket:
             if left <= 0:
                 return None
             if self._readable(left):
-                self._next_datagram() if self._address.udp else self._next_frame()
+                self._next_datagram() if self.address.udp else self._next_frame()
         return self._events.popleft()
 
     def _readable(self, seconds: float) -> bool:
@@ -133,23 +153,20 @@ class GuardedSocket:
         poll.register(self._socket, select.POLLIN)
         return bool(poll.poll(max(1.0, seconds * 1000)))
 
-    def _connect(self) -> socket.socket:
-        family = socket.AF_INET6 if ":" in self._address.host else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_DGRAM if self._address.udp else socket.SOCK_STREAM)
-        sock.settimeout(self._patience())
+    def _connect(self) -> None:
+        self._socket.settimeout(self._patience())
         try:
-            sock.connect((self._address.host, self._address.port))
+            self._socket.connect((self.address.host, self.address.port))
         except TimeoutError as error:
-            sock.close()
             raise UnreachableError(
-                f"{self._address} doesn't answer: is the terminal switched on and on this network?"
+                f"{self.address} doesn't answer: is the terminal switched on and on this network?"
             ) from error
         except OSError as error:
-            sock.close()
+            self._unless_stopping()
             raise UnreachableError(
-                f"{self._address} can't be reached ({error.strerror or error}): is that its address, and is it on?"
+                f"{self.address} can't be reached ({error.strerror or error}): is that its address, and is it on?"
             ) from error
-        return sock
+        self._unless_stopping()
 
     def _expect(self, packet: bytes) -> None:
         """Remember the reply number of what is sent; what is left of an older answer must not start the new one."""
@@ -166,19 +183,19 @@ class GuardedSocket:
         try:
             self._socket.sendall(data)
         except TimeoutError as error:
-            raise TimedOutError(f"{self._address} takes no data.") from error
+            raise TimedOutError(f"{self.address} takes no data.") from error
         except OSError as error:
             self._unless_stopping()
-            raise UnreachableError(f"{self._address} broke the connection: {error.strerror or error}.") from error
+            raise UnreachableError(f"{self.address} broke the connection: {error.strerror or error}.") from error
 
     def _next_frame(self) -> bytes:
         """The next frame that belongs to the awaited answer, or b"" when one was dropped."""
         head = self._exactly(protocol.FRAME_HEAD.size)
         magic, size = protocol.FRAME_HEAD.unpack(head)
         if magic != protocol.FRAME_MAGIC:
-            raise ProtocolError(f"{self._address} sent {head.hex(' ')}, which is no frame: is it a ZKTeco terminal?")
+            raise ProtocolError(f"{self.address} sent {head.hex(' ')}, which is no frame: is it a ZKTeco terminal?")
         if not protocol.PACKET_HEAD.size <= size <= protocol.MAX_FRAME:
-            raise ProtocolError(f"{self._address} announced a frame of {size} bytes, which no terminal sends.")
+            raise ProtocolError(f"{self.address} announced a frame of {size} bytes, which no terminal sends.")
         body = self._exactly(size)
         return head + body if self._belongs(body) else b""
 
@@ -198,7 +215,7 @@ class GuardedSocket:
                 return True
         self._strays += 1
         if self._strays > MAX_STRAYS:
-            raise ProtocolError(f"{self._address} sent {MAX_STRAYS} packets that nobody asked for.")
+            raise ProtocolError(f"{self.address} sent {MAX_STRAYS} packets that nobody asked for.")
         return False
 
     def _exactly(self, size: int) -> bytes:
@@ -213,18 +230,18 @@ class GuardedSocket:
             data = self._socket.recv(size)
         except TimeoutError as error:
             self._patience()  # the session's deadline is the truer reason, when it has passed
-            raise TimedOutError(f"{self._address} stopped answering for {self._address.timeout:g} s.") from error
+            raise TimedOutError(f"{self.address} stopped answering for {self.address.timeout:g} s.") from error
         except OSError as error:
             self._unless_stopping()
-            raise UnreachableError(f"{self._address} broke the connection: {error.strerror or error}.") from error
-        if not data and not self._address.udp:
+            raise UnreachableError(f"{self.address} broke the connection: {error.strerror or error}.") from error
+        if not data and not self.address.udp:
             self._unless_stopping()
             raise UnreachableError(
-                f"{self._address} closed the connection in the middle of an answer: a bad line, or no terminal?"
+                f"{self.address} closed the connection in the middle of an answer: a bad line, or no terminal?"
             )
         self._bytes_left -= len(data)
         if self._bytes_left < 0:
-            raise ProtocolError(f"{self._address} sent more than {MAX_SESSION_BYTES} bytes in one session.")
+            raise ProtocolError(f"{self.address} sent more than {MAX_SESSION_BYTES} bytes in one session.")
         return data
 
     def _patience(self) -> float:
@@ -232,9 +249,13 @@ class GuardedSocket:
         self._unless_stopping()
         left = self._deadline - time.monotonic()
         if left <= 0:
-            raise TimedOutError(f"{self._address} took longer than {self._address.session_seconds:g} s in all.")
-        return min(self._address.timeout, left)
+            raise TimedOutError(f"{self.address} took longer than {self.address.session_seconds:g} s in all.")
+        return min(self.address.timeout, left)
 
     def _unless_stopping(self) -> None:
-        if _stopping.is_set() and not self._though_stopping:
-            raise StoppedError(f"The conversation with {self._address} was ended because this process stops.")
+        if self._though_stopping:
+            return
+        if _stopping.is_set():
+            raise StoppedError(f"The conversation with {self.address} was ended because this process stops.")
+        if self.address.stop is not None and self.address.stop.is_set():
+            raise StoppedError(f"The conversation with {self.address} was ended: nobody waits for it any more.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from typing import Any, Final
 from uuid import uuid4
 
 from django.conf import settings
@@ -10,14 +12,25 @@ from django.db import models
 from django.db.models.functions import Now
 
 from iclock.models import Terminal
+from personnel.models.scope import scope_of
 from zkbio import crypto
 from zkbio.clock import validate_zone
 
 _SEAL = "devices_device.comm_key"
+# Both moments of a row are written when it is new, one right after the other.
+_SAME_MOMENT: Final = timedelta(milliseconds=1)
 
 
 def default_interval() -> int:
     return settings.POLL_SECONDS
+
+
+class DeviceQuerySet(models.QuerySet["Device"]):
+    def visible_to(self, user: Any) -> DeviceQuerySet:
+        """Those whose terminal is in an area within the limits of ``user``; who has limits sees no unknown unit."""
+        if scope_of(user).areas is None:
+            return self
+        return self.filter(terminal__in=Terminal.objects.visible_to(user).order_by())
 
 
 class Device(models.Model):
@@ -71,13 +84,21 @@ class Device(models.Model):
     log_tail = models.BinaryField(default=b"", editable=False, help_text="Its last rows, to find them again.")
     log_read_at = models.DateTimeField(null=True, editable=False)
 
+    objects = DeviceQuerySet.as_manager()
+
     class Meta:
         ordering = ["id"]
+        permissions = [("operate_device", "Can change people, fingers and the clock on a terminal")]
         constraints = [models.UniqueConstraint(fields=["host", "port"], name="devices_device_address")]
         indexes = [models.Index(fields=["next_poll_at"], condition=models.Q(enabled=True), name="devices_device_due")]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.host}:{self.port})"
+
+    @property
+    def edited_at(self) -> datetime | None:
+        """When it was changed last, None as long as it never was."""
+        return self.updated_at if self.updated_at - self.created_at > _SAME_MOMENT else None
 
     @property
     def comm_key(self) -> int:

@@ -16,6 +16,7 @@ class SyncRun(models.Model):
     class Trigger(models.TextChoices):
         SCHEDULE = "schedule", "Schedule"
         COMMAND = "command", "Command line"
+        LIVE = "live", "Request"
 
     class Outcome(models.TextChoices):
         OK = "ok", "Read"
