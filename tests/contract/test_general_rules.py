@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -15,6 +17,7 @@ from django.utils.http import urlencode
 
 from personnel.models import Area, Department, Employee, Position
 from tests.contract.resources import RESOURCES, WRITABLE, Resource
+from zkbio.accounts.domain.signing import Signer
 from zkbio.accounts.domain.tokens import issue_token
 from zkbio.accounts.models import User
 from zkbio.launcher.options import Options
@@ -100,6 +103,20 @@ def test_bodies_are_read_in_all_three_encodings(
     answer = api.generic("POST", resource.path, data, content_type=content_type)
 
     assert answer.status_code == 201, answer.content
+
+
+@each_writable
+@pytest.mark.parametrize("encoded", [as_json, as_form, as_multipart])
+@pytest.mark.parametrize("verb", ["PATCH", "PUT"])
+def test_bodies_of_updates_are_read_in_all_three_encodings(
+    resource: Resource, encoded: Callable[[dict[str, Any]], tuple[bytes, str]], verb: str, api: Client
+) -> None:
+    (number,), (name, value) = resource.rows(1 + resource.seeded), resource.change
+    data, content_type = encoded({name: value})
+
+    answer = api.generic(verb, f"{resource.path}{number}/", data, content_type=content_type)
+
+    assert (answer.status_code, answer.json()[name]) == (200, value)
 
 
 @pytest.mark.parametrize("encoded", [as_form, as_form_with_indices, as_multipart])
@@ -390,6 +407,17 @@ def test_no_or_bad_auth_is_a_401(resource: Resource, header: str, detail: str) -
 
 
 @each_resource
+def test_no_auth_by_a_token_whose_day_is_over(resource: Resource, admin: User) -> None:
+    claims = {"user_id": admin.pk, "username": admin.username, "revocations": admin.revocations}
+    spent = Signer("user").sign(claims, now=datetime.now(UTC) - timedelta(days=2))
+
+    answer = Client().get(resource.path, headers={"Authorization": f"JWT {spent}"})
+
+    assert (answer.status_code, answer.json()) == (401, {"detail": "Token expired."})
+    assert answer.headers["WWW-Authenticate"] == "Token"
+
+
+@each_resource
 def test_no_permission_is_a_403(resource: Resource) -> None:
     fresh = Client(headers={"Authorization": f"Token {issue_token(User.objects.create_user('fresh'))}"})
 
@@ -509,6 +537,16 @@ def test_browsers_on_other_sites_cant_use_a_session(resource: Resource, mark: di
 
     assert browser.get(resource.path).status_code == 200
     refused = browser.get(resource.path, headers=mark)
+    assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Token")
+
+
+@each_resource
+@pytest.mark.parametrize("mark", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://elsewhere.example"}])
+def test_browsers_on_other_sites_cant_use_a_password(resource: Resource, mark: dict[str, str], admin: User) -> None:
+    password = {"Authorization": f"Basic {b64encode(b'Admin:admin123').decode()}"}
+
+    assert Client().get(resource.path, headers=password).status_code == 200
+    refused = Client().get(resource.path, headers={**password, **mark})
     assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Token")
 
 
