@@ -6,13 +6,25 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
 from django.db.models import QuerySet, Sum
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import cached_property
 
-from iclock.models import QuarantinedRecord, Terminal, Transaction, TransactionBlock
+from iclock.domain.commands import Kind, as_of_now, cancel_commands, clear_commands, queue_commands
+from iclock.domain.marks import mark
+from iclock.domain.terminals import approve_terminals, block_terminals, check_serial, check_transfer_time
+from iclock.models import (
+    Biodata,
+    QuarantinedRecord,
+    SyncMark,
+    Terminal,
+    TerminalCommand,
+    Transaction,
+    TransactionBlock,
+)
 from iclock.models.terminal import State
 from iclock.punch import PUNCH_STATES, VERIFY_TYPES, Source
 from zkbio.admin import COUNTED_ROWS, BoundedPaginator, ReadOnlyAdmin, TypedColumnsAdmin, second
@@ -50,8 +62,19 @@ class StateFilter(admin.SimpleListFilter):
         return queryset.filter(state=self.value()) if self.value() in State.values else queryset
 
 
+class TerminalForm(forms.ModelForm[Terminal]):
+    def clean_sn(self) -> str:
+        check_serial(self.cleaned_data["sn"])
+        return str(self.cleaned_data["sn"])
+
+    def clean_transfer_time(self) -> str:
+        check_transfer_time(self.cleaned_data["transfer_time"])
+        return str(self.cleaned_data["transfer_time"])
+
+
 @admin.register(Terminal)
 class TerminalAdmin(TypedColumnsAdmin[Terminal]):
+    form = TerminalForm
     list_display = ("alias", "sn", "state", "area", "ip_address", "last_heard", "user_count", "transaction_count")
     list_display_links = ("alias", "sn")
     list_select_related = ("area", "presence")
@@ -59,7 +82,8 @@ class TerminalAdmin(TypedColumnsAdmin[Terminal]):
     list_per_page = _PER_PAGE
     search_fields = ("alias", "sn", "ip_address")
     autocomplete_fields = ("area",)
-    presence = ("state", "since", "last_heard", "last_push")
+    actions = ("read_now", "reboot", "cancel_waiting", "approve", "block")
+    presence = ("state", "since", "last_heard", "last_push", "synchronised")
     counts = ("user_count", "fp_count", "face_count", "palm_count", "transaction_count", "created_at")
     unit = ("ip_address", "terminal_name", "platform", "fw_ver", "push_ver")
     readonly_fields = (*presence, *unit, *counts)
@@ -82,6 +106,54 @@ class TerminalAdmin(TypedColumnsAdmin[Terminal]):
 
     def get_fieldsets(self, request: HttpRequest, obj: Terminal | None = None) -> Any:
         return (*self.entered, *self.reported) if obj else self.entered
+
+    def save_model(self, request: HttpRequest, obj: Terminal, form: forms.ModelForm[Terminal], change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if not change or "area" in form.changed_data:
+            mark([obj.pk])
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Commands go with their terminal, though no hand deletes them one by one; its punches stay."""
+        terminals = list(objs)
+        commands = TerminalCommand.objects.filter(terminal__in=terminals).count()
+        counts = {
+            Terminal._meta.verbose_name_plural: len(terminals),
+            TerminalCommand._meta.verbose_name_plural: commands,
+        }
+        missing = set() if self.has_delete_permission(request) else {Terminal._meta.verbose_name}
+        return [str(terminal) for terminal in terminals], counts, missing, []
+
+    @admin.action(description="Read now", permissions=["change"])
+    def read_now(self, request: HttpRequest, queryset: QuerySet[Terminal]) -> None:
+        self._queue(request, queryset, Kind.UPLOAD_TRANSACTION)
+
+    @admin.action(description="Reboot", permissions=["change"])
+    def reboot(self, request: HttpRequest, queryset: QuerySet[Terminal]) -> None:
+        self._queue(request, queryset, Kind.REBOOT)
+
+    @admin.action(description="Cancel waiting commands", permissions=["change"])
+    def cancel_waiting(self, request: HttpRequest, queryset: QuerySet[Terminal]) -> None:
+        clear_commands(queryset, user=request.user)
+        self.message_user(request, "Cancelled; the list of commands says how many.", messages.SUCCESS)
+
+    @admin.action(description="Approve", permissions=["change"])
+    def approve(self, request: HttpRequest, queryset: QuerySet[Terminal]) -> None:
+        approve_terminals(queryset, actor=request)
+        self.message_user(request, "Approved.", messages.SUCCESS)
+
+    @admin.action(description="Block", permissions=["change"])
+    def block(self, request: HttpRequest, queryset: QuerySet[Terminal]) -> None:
+        block_terminals(queryset, actor=request)
+        self.message_user(request, "Blocked.", messages.SUCCESS)
+
+    def _queue(self, request: HttpRequest, queryset: QuerySet[Terminal], kind: str) -> None:
+        queue_commands(queryset, kind, user=request.user)
+        self.message_user(request, "Queued; the list of commands says what comes of it.", messages.SUCCESS)
+
+    @admin.display(description="people")
+    def synchronised(self, terminal: Terminal) -> str:
+        waiting = SyncMark.objects.pending().filter(terminal=terminal.pk).first()
+        return f"Waiting since {second(waiting.wanted_at)}" if waiting else "Up to date"
 
     @admin.display(description="state", ordering="state")
     def state(self, terminal: Any) -> str:
@@ -223,6 +295,80 @@ class TransactionAdmin(ReadOnlyAdmin[Transaction]):
     @admin.display(description="arrived", ordering="upload_time")
     def uploaded(self, punch: Transaction) -> str:
         return second(punch.upload_time)
+
+
+@admin.register(TerminalCommand)
+class TerminalCommandAdmin(ReadOnlyAdmin[TerminalCommand]):
+    list_display = ("id", "terminal", "kind", "state_word", "result_word", "asked_by", "asked", "sent", "finished")
+    list_select_related = ("terminal", "created_by")
+    list_filter = ("state", "kind")
+    list_per_page = _PER_PAGE
+    list_max_show_all = 0
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    paginator = BoundedPaginator
+    ordering = ("-id",)
+    search_fields = ("terminal__sn", "terminal__alias")
+    actions = ("cancel",)
+    fields = ("terminal", "kind", "state_word", "result_word", "asked_by", "asked", "sent", "finished")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TerminalCommand]:
+        return as_of_now(super().get_queryset(request))
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("iclock.change_terminal")
+
+    @admin.action(description="Cancel", permissions=["cancel"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[TerminalCommand]) -> None:
+        cancelled = cancel_commands(TerminalCommand.objects.filter(pk__in=queryset.values("pk")))
+        self.message_user(request, f"Cancelled: {cancelled}. What was sent already can't be.", messages.SUCCESS)
+
+    @admin.display(description="state", ordering="state_now")
+    def state_word(self, command: Any) -> str:
+        return str(TerminalCommand.State(command.state_now).label)
+
+    @admin.display(description="result")
+    def result_word(self, command: Any) -> str:
+        return command.result_now or "-"
+
+    @admin.display(description="asked by")
+    def asked_by(self, command: TerminalCommand) -> str:
+        return str(command.created_by or "-")
+
+    @admin.display(description="asked", ordering="created_at")
+    def asked(self, command: TerminalCommand) -> str:
+        return second(command.created_at)
+
+    @admin.display(description="sent", ordering="sent_at")
+    def sent(self, command: TerminalCommand) -> str:
+        return second(command.sent_at)
+
+    @admin.display(description="finished", ordering="finished_at")
+    def finished(self, command: TerminalCommand) -> str:
+        return second(command.finished_at)
+
+
+@admin.register(Biodata)
+class BiodataAdmin(ReadOnlyAdmin[Biodata]):
+    """What is enrolled. The template itself isn't shown to anybody here."""
+
+    list_display = ("id", "employee", "bio_type", "bio_no", "major_ver", "sn", "updated")
+    list_select_related = ("employee",)
+    list_filter = ("bio_type",)
+    list_per_page = _PER_PAGE
+    list_max_show_all = 0
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    paginator = BoundedPaginator
+    search_fields = ("employee__emp_code__exact", "sn__exact")
+    fields = ("employee", "bio_type", "bio_no", "bio_index", "major_ver", "minor_ver", "duress", "sn", "updated")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Biodata]:
+        return super().get_queryset(request).defer("sealed")
+
+    @admin.display(description="updated", ordering="update_time")
+    def updated(self, biodata: Biodata) -> str:
+        return second(biodata.update_time)
 
 
 @admin.register(QuarantinedRecord)

@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from devices.models import Device, SyncRun
-from iclock.models import QuarantinedRecord, Terminal, TerminalPresence, Transaction
+from iclock.models import Biodata, QuarantinedRecord, Terminal, TerminalCommand, TerminalPresence, Transaction
 from iclock.punch import Source
 from personnel.models import Area, AttributeDefinition, Department, Employee, Position, Resignation, StaffToken
 from zkbio.accounts.domain.audit import record
@@ -27,6 +27,7 @@ from zkbio.accounts.models import ApiToken, User
 
 HOSTILE = "<script>x</script>{{7}}"
 COMM_KEY, PIN = 3_141_592_653, "27182818"
+TEMPLATE = b"ridges and minutiae"
 
 pytestmark = pytest.mark.django_db
 
@@ -54,6 +55,10 @@ def make_row_of_everything(number: int) -> dict[str, str]:
     staff_token = live_token(StaffToken, employee=person)
     terminal = Terminal.objects.create(sn=f"SN{number}", alias=tag, area=area, fw_ver=tag)
     TerminalPresence.objects.create(terminal=terminal, online=True, since=now, last_activity=now)
+    TerminalCommand.objects.create(terminal=terminal, kind="reboot", result=tag, created_by=user)
+    template = Biodata(employee=person, bio_type=1, bio_no=number, major_ver="10", sn=tag)
+    template.template = TEMPLATE
+    template.save()
     punch_times = {"punch_time": dt.datetime(2024, 6, 26, 15, 46, 45), "punched_at": now, "upload_time": now}
     Transaction.objects.create(
         terminal_sn=terminal.sn,
@@ -86,6 +91,7 @@ def make_row_of_everything(number: int) -> dict[str, str]:
         "PIN": person.device_password_sealed,
         "token": ApiToken.objects.get(user=user).sealed,
         "staff token": staff_token.sealed,
+        "template": template.sealed,
     }
     written = {
         f"{name} in {how}": spell(bytes(value))
@@ -95,6 +101,7 @@ def make_row_of_everything(number: int) -> dict[str, str]:
     digest = ApiToken.objects.get(user=user).digest
     hashes = {"hash": person.self_password, "hash's end": person.self_password[-16:], "token digest": digest}
     secrets = {"token": token, "staff token": read_token(staff_token)}
+    secrets["template"] = TEMPLATE.decode()
     return {**secrets, "comm key": str(COMM_KEY), "PIN": PIN, **written, **hashes}
 
 
@@ -122,8 +129,10 @@ def test_every_model_that_people_care_for_has_pages():
         "auth.Group",
         "devices.Device",
         "devices.SyncRun",
+        "iclock.Biodata",
         "iclock.QuarantinedRecord",
         "iclock.Terminal",
+        "iclock.TerminalCommand",
         "iclock.Transaction",
         "personnel.Area",
         "personnel.AttributeDefinition",
@@ -139,7 +148,9 @@ READ_ONLY = {
     "accounts.ApiToken",
     "accounts.AuditEntry",
     "devices.SyncRun",
+    "iclock.Biodata",
     "iclock.QuarantinedRecord",
+    "iclock.TerminalCommand",
     "iclock.Transaction",
     "personnel.StaffToken",
 }
