@@ -108,14 +108,17 @@ class TerminalState:
             self.put_user_row(uid.to_bytes(2, "little") + row[2:])
             return self._user(uid)
 
-    def put_user_row(self, row: bytes) -> None:
-        """Keep a user row byte for byte (but its name ends with a NUL); another generation's row is converted."""
+    def put_user_row(self, row: bytes, *, capacity: int | None = None) -> None:
+        """Keep a user row byte for byte (but its name ends with a NUL); another generation's row is converted.
+
+        Raises Refused, also above ``capacity``, which is the spec's by default.
+        """
         spec = self.spec
         user = decode_user(row, encoding=spec.encoding)
         if len(row) != spec.user_width:
             row = encode_user(user, width=spec.user_width, encoding=spec.encoding)
         with self._lock:
-            self._check_user(user)
+            self._check_user(user, spec.user_capacity if capacity is None else capacity)
             self._forget_user_id(user.uid)
             self._users[user.uid] = row if len(row) == 28 else row[:34] + b"\0" + row[35:]
             self._uids[user.user_id] = user.uid
@@ -142,10 +145,10 @@ class TerminalState:
     def _user(self, uid: int) -> SimUser:
         return decode_user(self._users[uid], encoding=self.spec.encoding)
 
-    def _check_user(self, user: SimUser) -> None:
+    def _check_user(self, user: SimUser, capacity: int) -> None:
         if not 0 < user.uid <= MAX_UID or self._uids.get(user.user_id, user.uid) != user.uid:
             raise Refused(f"uid {user.uid} can't have user id {user.user_id!r}")
-        if user.uid not in self._users and len(self._users) >= self.spec.user_capacity:
+        if user.uid not in self._users and len(self._users) >= capacity:
             raise Refused("no room for another user")
 
     def _forget_user_id(self, uid: int) -> None:
@@ -157,13 +160,14 @@ class TerminalState:
 
     # Templates
 
-    def put_template(self, template: SimTemplate) -> None:
+    def put_template(self, template: SimTemplate, *, capacity: int | None = None) -> None:
         """Keep a finger of a known person. Raises Refused for an unknown uid, no finger, or when full."""
+        most = self.spec.finger_capacity if capacity is None else capacity
         with self._lock:
             key = template.uid, template.finger
             if template.uid not in self._users or not 0 <= template.finger <= 9:
                 raise Refused(f"no finger {template.finger} of uid {template.uid}")
-            if key not in self._templates and len(self._templates) >= self.spec.finger_capacity:
+            if key not in self._templates and len(self._templates) >= most:
                 raise Refused("no room for another template")
             self._templates[key] = template
 
@@ -177,6 +181,11 @@ class TerminalState:
         with self._lock:
             if self._templates.pop((uid, finger), None) is None:
                 raise Refused(f"no finger {finger} of uid {uid}")
+
+    def templates(self) -> tuple[SimTemplate, ...]:
+        """The fingers on the unit."""
+        with self._lock:
+            return tuple(self._templates.values())
 
     # Punches
 

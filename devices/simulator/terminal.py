@@ -14,9 +14,10 @@ from types import TracebackType
 from typing import Final, Self
 
 from devices.protocol import CMD_ACK_OK, CMD_CANCELCAPTURE, CMD_CONNECT, CMD_STARTENROLL, Packet
+from devices.simulator.enrolment import EVENT_PUNCH, punch_event
 from devices.simulator.faults import Fault, Faults
 from devices.simulator.link import Link, LinkLost, TcpLink, UdpLink, play
-from devices.simulator.session import EVENT_PUNCH, Session, punch_event
+from devices.simulator.session import Session
 from devices.simulator.spec import SimPunch, TerminalSpec
 from devices.simulator.state import SessionRecord, TerminalState, utc_now
 
@@ -98,12 +99,13 @@ class SimulatedTerminal(TerminalState):
         self._drop_sessions(spare)
 
     def _drop_sessions(self, spare: Link | None) -> None:
-        for link in tuple(self._links):
-            if link is not spare:
-                link.hang_up(reset=True)
+        links = tuple(self._links)
         with self._slot:
             self._holder = None
             self._slot.notify_all()
+        for link in links:
+            if link is not spare:
+                link.hang_up(reset=True)
 
     def punch(self, user_id: str, *, at: datetime | None = None, verify: int = 1, state: int = 0) -> SimPunch | None:
         """See TerminalState; a client that registered for punches hears of it at once."""
@@ -248,6 +250,7 @@ class SimulatedTerminal(TerminalState):
     def _release(self, session: Session) -> None:
         with self._slot:
             if self._holder is not None and self._holder[0] is session:
+                session.leave()
                 self._holder = None
                 self._slot.notify_all()
 
