@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from django.contrib.staticfiles import finders
+from django.template.loader import render_to_string
 from django.test import Client
 
+from zkbio.api.docs import Answer, Operation, Resource, Value
 from zkbio.api.schema import document
 
 PAGES = ("/api/docs/", "/api/personnel_docs/", "/api/iclock_docs/")
@@ -150,6 +152,25 @@ def test_a_form_begins_with_a_body_that_fits_its_endpoint() -> None:
     login = text.partition('data-path="/api-token-auth/"')[2].partition("</textarea>")[0]
     assert "&quot;username&quot;" in login
     assert "&quot;password&quot;" in login
+
+
+def test_descriptions_are_shown_as_text_without_marks() -> None:
+    text = text_of("/api/docs/")
+
+    assert "`" not in text
+    assert "F - Female\nM - Male" in text
+
+
+def test_whatever_stands_in_the_schema_is_shown_as_text() -> None:
+    hostile = '</textarea><script>alert(1)</script>" onclick="alert(2)'
+    value = Value(hostile, hostile, True, hostile, "query")
+    answer = Answer("200", hostile, hostile, [value])
+    operation = Operation("r", "r-a", "a", "GET", hostile, hostile, [value], [value], hostile, [answer])
+
+    page = Page(render_to_string("zkbio/api_docs.html", {"resources": [Resource("r", [operation])], "title": hostile}))
+
+    assert page.inline == []
+    assert [address for address in page.loaded if not address.startswith("/static/zkbio/")] == []
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -104,7 +104,7 @@ def _operation(path: str, method: str, described: _Schema) -> Operation:
         action=action,
         method=method.upper(),
         path=path,
-        description=described.get("description", ""),
+        description=_plain(described),
         parameters=[_parameter(each) for each in described.get("parameters", [])],
         body=_values(schema),
         example=_example_text(described, schema),
@@ -113,8 +113,8 @@ def _operation(path: str, method: str, described: _Schema) -> Operation:
 
 
 def _parameter(described: _Schema) -> Value:
-    text, schema = described.get("description", ""), described["schema"]
-    return Value(described["name"], _kind(schema), described.get("required", False), text, described["in"])
+    kind, required = _kind(described["schema"]), described.get("required", False)
+    return Value(described["name"], kind, required, _plain(described), described["in"])
 
 
 def _answer(status: str, described: _Schema) -> Answer:
@@ -122,7 +122,7 @@ def _answer(status: str, described: _Schema) -> Answer:
     schema = content.get("application/json", {}).get("schema", {})
     kind = "" if not content else _kind(schema) if schema else ", ".join(content)
     values = _values(schema) if status.startswith("2") else []
-    return Answer(status, described.get("description", ""), kind, values)
+    return Answer(status, _plain(described), kind, values)
 
 
 def _body_schema(described: _Schema) -> _Schema:
@@ -140,10 +140,13 @@ def _values(schema: _Schema) -> list[Value]:
     if "data" in properties and "count" in properties:
         return _values(properties["data"])
     required = whole.get("required", [])
-    return [
-        Value(name, _kind(each), name in required, _resolved(each).get("description", ""))
-        for name, each in properties.items()
-    ]
+    return [Value(name, _kind(each), name in required, _plain(_resolved(each))) for name, each in properties.items()]
+
+
+def _plain(described: _Schema) -> str:
+    """The description without marks of Markdown: it is shown as text, line by line."""
+    text: str = described.get("description", "")
+    return text.replace("`", "").replace("* ", "").strip()
 
 
 def _resolved(schema: _Schema) -> _Schema:

@@ -18,6 +18,15 @@ _Schema = dict[str, Any]
 
 # The words of the vendor's pages; what isn't here is called as the view calls it.
 _ACTIONS: Final = {"retrieve": "read", "destroy": "delete"}
+_SENTENCES: Final = {
+    "list": "A page of them.",
+    "read": "One of them.",
+    "create": "Makes one.",
+    "update": "Changes one. What isn't sent keeps its value.",
+    "partial_update": "Changes one. What isn't sent keeps its value.",
+    "post_update": "The same as PATCH, as the vendor's manual updates areas.",
+    "delete": "Removes one.",
+}
 _METHODS: Final = {"GET": "read", "POST": "create", "PUT": "update", "PATCH": "partial_update", "DELETE": "delete"}
 
 _DETAIL: Final = {
@@ -60,6 +69,12 @@ class ZKAutoSchema(AutoSchema):
 
     def get_operation_id(self) -> str:
         return "-".join([self._resource(), *self._words_below(), self._action()])
+
+    def get_description(self) -> str:  # type: ignore[override]
+        """What the resource is, and what this verb does to it."""
+        text: str = super().get_description()
+        sentence = _SENTENCES.get(self._action(), "") if hasattr(self.view, "action") else ""
+        return f"{text}\n\n{sentence}".strip()
 
     def get_tags(self) -> list[str]:
         return [self._resource()]
