@@ -1,6 +1,7 @@
 from django.apps import AppConfig
 from django.db.models.signals import post_delete, post_migrate, post_save, pre_delete
 
+from devices.signals import devices_changed
 from iclock.signals import terminals_called
 
 
@@ -11,11 +12,13 @@ class DevicesConfig(AppConfig):
     def ready(self) -> None:
         from devices.domain.groups import share_after_migrate  # noqa: PLC0415 - these need the models
         from devices.domain.registry import announce_change, end_polling_of_terminal  # noqa: PLC0415
+        from devices.domain.registry_file import write_after_change  # noqa: PLC0415
         from devices.domain.schedule import call_devices  # noqa: PLC0415
         from devices.models import Device  # noqa: PLC0415
         from iclock.models import Terminal  # noqa: PLC0415
 
         terminals_called.connect(call_devices)
+        devices_changed.connect(write_after_change)
         pre_delete.connect(end_polling_of_terminal, sender=Terminal)
         post_save.connect(announce_change, sender=Device)
         post_delete.connect(announce_change, sender=Device)

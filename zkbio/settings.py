@@ -23,9 +23,14 @@ CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 
 # Private ranges by default; loopback, link-local and everything public only when the operator names them.
 DEVICE_NETWORKS = env.networks("DEVICE_NETWORKS", "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7")
+# The registry of devices as a file, for those who edit or copy it; empty: none.
+DEVICES_FILE = env.text("DEVICES_FILE", "").strip()
 ZKBIO_TIME_ZONE = env.text("ZKBIO_TIME_ZONE", "UTC")
 POLL_SECONDS = env.number("POLL_SECONDS", 60, low=1, high=86_400)
 DEVICE_SESSION_SECONDS = env.number("DEVICE_SESSION_SECONDS", 180, low=10, high=3600)
+# A request for something on a terminal: how long it waits for its turn, and how long it may take in all.
+LIVE_WAIT_SECONDS = env.number("LIVE_WAIT_SECONDS", 20, low=1, high=600)
+LIVE_SECONDS = env.number("LIVE_SECONDS", 120, low=10, high=3600)
 TICK_SECONDS = env.number("TICK_SECONDS", 5, low=1, high=60)
 RUN_HISTORY_DAYS = env.number("RUN_HISTORY_DAYS", 30, low=1, high=3_650)
 OFFLINE_ALARM_MINUTES = env.number("OFFLINE_ALARM_MINUTES", 60, low=1, high=100_000)
@@ -178,7 +183,9 @@ HTTPS_ONLY = env.flag("HTTPS_ONLY")
 SECURE_SSL_REDIRECT = HTTPS_ONLY
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS_ONLY
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
+# The launcher sets SECURE_COOKIES where it serves TLS itself. It promises browsers nothing for a year (HSTS), which
+# would bind every other server of the same name.
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY or env.flag("SECURE_COOKIES")
 # Only behind a proxy that sets X-Forwarded-For, -Host and -Proto itself.
 TRUST_PROXY = env.flag("TRUST_PROXY")
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUST_PROXY else None

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.urls import reverse
 
 from devices.domain.registry import AlreadyRegisteredError, check_host, key_for, parse_comm_key, register_device
+from devices.domain.registry_entries import in_one_line
 from devices.models import Device
 
 _COMM_KEY_VARIABLE = "DEVICE_COMM_KEY"
@@ -48,10 +49,10 @@ class Command(BaseCommand):
             device = _register(options)
         except AlreadyRegisteredError as error:
             if not options["if_missing"]:
-                raise CommandError(f"{_line(error)} {_where_to_change(error.there)}") from error
-            self.stdout.write(f"{_line(error)} Nothing was changed.")
+                raise CommandError(f"{in_one_line(error)} {_where_to_change(error.there)}") from error
+            self.stdout.write(f"{in_one_line(error)} Nothing was changed.")
         except ValidationError as error:
-            raise CommandError(_line(error)) from error
+            raise CommandError(in_one_line(error)) from error
         else:
             self.stdout.write(
                 f"Added {device} with the id {device.key}. It is read within seconds where the worker and the "
@@ -84,13 +85,3 @@ def _comm_key(options: dict[str, Any]) -> str:
 def _where_to_change(device: Device) -> str:
     page = reverse("admin:devices_device_change", args=[device.pk])
     return f"Change it at {page}, or take it out with: ./script/manage remove_device {device.key}"
-
-
-def _line(error: ValidationError) -> str:
-    """Every sentence on one line, each after the field it is about."""
-    if not hasattr(error, "error_dict"):
-        return " ".join(error.messages)
-    names = {"__all__": "", "host": "", "key": "id: "}
-    return " ".join(
-        f"{names.get(field, f'{field}: ')}{' '.join(messages)}" for field, messages in error.message_dict.items()
-    )
