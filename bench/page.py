@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 
-import psutil
-from django.db import connection
 from django.test import Client, override_settings
 
+from bench.cpu import cpu_seconds
 from bench.measure import Row, best_of
 from bench.readers import PAGE, PLAIN, fetch, reader
 from bench.tables import TRANSACTION, a_terminal, count, execute, punches
@@ -34,12 +32,5 @@ def run() -> list[Row]:
 
 
 def _cpu(client: Client, url: str) -> float:
-    """Seconds of CPU for one page, of this process and of its PostgreSQL backend."""
     fetch(client, url)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        backend = psutil.Process(cursor.fetchone()[0])
-    began, spent = time.process_time(), sum(backend.cpu_times()[:2])
-    for _ in range(PAGES):
-        fetch(client, url)
-    return (time.process_time() - began + sum(backend.cpu_times()[:2]) - spent) / PAGES
+    return cpu_seconds(partial(fetch, client, url), times=PAGES)

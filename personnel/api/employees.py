@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import Any, Final
 
 from django.contrib.auth.hashers import make_password
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from personnel.api.fields import AttributeField, CardField, PhotoField, PhotoPathField, PinField, SecretField
@@ -40,6 +41,11 @@ class AreaOfEmployeeSerializer(ZKReadSerializer[Area]):
         fields = ["id", "area_code", "area_name"]
 
 
+@extend_schema_field(AreaOfEmployeeSerializer(many=True))
+class AreasField(serializers.ReadOnlyField):
+    """The areas of a row of ``with_areas()``."""
+
+
 class AttEmployeeSerializer(ZKReadSerializer[Employee]):
     class Meta:
         model = Employee
@@ -54,7 +60,7 @@ class EmployeeSerializer(ZKReadSerializer[Employee]):
     department = DepartmentOfEmployeeSerializer()
     position = PositionOfEmployeeSerializer(allow_null=True)
     attemployee = AttEmployeeSerializer(source="*")
-    area = AreaOfEmployeeSerializer(source="areas", many=True)
+    area = AreasField(source="visible_areas")
     update_time = NaiveTimeField()
 
     class Meta:
@@ -115,6 +121,16 @@ class EnabledSerializer(LooseSerializer):
     enable_schedule = serializers.BooleanField(required=False)
 
 
+class AreaIdsField(IdListField):
+    """Written to ``areas``; of them, the caller is answered those they may see."""
+
+    def get_attribute(self, instance: Employee) -> Any:
+        return instance.visible_areas  # type: ignore[attr-defined]
+
+    def to_representation(self, value: list[dict[str, Any]]) -> list[int]:
+        return [area["id"] for area in value]
+
+
 class FlatEmployeeSerializer(ZKModelSerializer[Employee]):
     """Ids for department, position and areas; secrets go in, and null comes out."""
 
@@ -123,7 +139,7 @@ class FlatEmployeeSerializer(ZKModelSerializer[Employee]):
     device_password = PinField()
     self_password = SecretField(max_length=128, required=False, trim_whitespace=False)
     flow_role: Any = serializers.SerializerMethodField()
-    area = IdListField(source="areas", queryset=Area.objects.all())
+    area = AreaIdsField(source="areas", queryset=Area.objects.all())
     photo = PhotoField(required=False, write_only=True)
     attemployee = EnabledSerializer(required=False, write_only=True)
 
@@ -178,6 +194,7 @@ class FlatEmployeeSerializer(ZKModelSerializer[Employee]):
         return []
 
     def to_representation(self, instance: Employee) -> dict[str, Any]:
+        """Of a row that the view read again, with the areas that the caller may see."""
         return super().to_representation(instance) | custom_values(instance, self.context["definitions"])
 
     def create(self, validated_data: dict[str, Any]) -> Employee:

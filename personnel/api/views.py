@@ -108,13 +108,16 @@ class EmployeeViewSet(DeedsMixin, ZKModelViewSet[Employee]):
     """Employees."""
 
     queryset = Employee.objects.select_related("department", "position")
-    visible_relations = ("areas",)
     serializer_class = EmployeeSerializer
     write_serializer_class = FlatEmployeeSerializer
     filterset_class = EmployeeFilter
     search_fields = ("emp_code", "first_name", "last_name", "nickname", "card_no")
     ordering_fields = ("id", "emp_code", "first_name", "last_name", "department", "hire_date", "update_time")
     ordering = ("id",)
+
+    def get_queryset(self) -> Any:
+        found: Any = super().get_queryset()
+        return found if getattr(self, "swagger_fake_view", False) else found.with_areas(self.request.user)
 
     @cached_property
     def definitions(self) -> list[AttributeDefinition]:

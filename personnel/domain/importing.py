@@ -10,7 +10,6 @@ from typing import Any, Final, NamedTuple
 
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
-from django.utils import timezone
 
 from personnel.domain.attributes import parse_value, write_attributes
 from personnel.domain.people import announce, areas_of, lock_employees
@@ -198,11 +197,16 @@ def _filled(employee: Employee, draft: Draft) -> Employee:
 
 
 def _update(employees: list[Employee], drafts: list[Draft]) -> None:
+    """The rows exist and are locked, so each insert conflicts and updates: far cheaper than CASE … WHEN … a row."""
     names = {name for draft in drafts for name in draft.values} - {"emp_code"}
     columns = {"device_password_sealed" if name == "device_password" else name.removesuffix("_id") for name in names}
-    for employee in employees:
-        employee.update_time = timezone.now()
-    Employee.objects.bulk_update(employees, sorted({*columns, "attributes", "update_time"}), batch_size=_BATCH)
+    Employee.objects.bulk_create(
+        employees,
+        update_conflicts=True,
+        unique_fields=["id"],
+        update_fields=sorted({*columns, "attributes", "update_time"}),
+        batch_size=_BATCH,
+    )
 
 
 def _move(wanted: Mapping[int, Collection[int]]) -> None:

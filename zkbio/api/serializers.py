@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cache
 from operator import attrgetter
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -24,19 +24,18 @@ _AS_IT_STANDS: Final = {
     serializers.DateField,
     serializers.EmailField,
     serializers.IntegerField,
-    serializers.ReadOnlyField,
 }
 
 
 class ZKReadSerializer(serializers.ModelSerializer[M]):
-    """A row as lists and single objects show it. How each key is read is decided once, not once a row."""
+    """A row as lists and single objects show it.
+
+    How each key is read is decided once and for all: building fields takes longer than answering a page. So its fields
+    may not look at the request (``context``); the serializer itself may.
+    """
 
     def to_representation(self, instance: M) -> dict[str, Any]:
-        return {name: read(instance) for name, read in self._readers}
-
-    @cached_property
-    def _readers(self) -> list[tuple[str, Callable[[M], Any]]]:
-        return [(str(field.field_name), _reader(field)) for field in self._readable_fields]
+        return {name: read(instance) for name, read in _readers(type(self))}
 
 
 class ZKModelSerializer(LooseBodyMixin, serializers.ModelSerializer[M]):
@@ -56,12 +55,21 @@ class ZKModelSerializer(LooseBodyMixin, serializers.ModelSerializer[M]):
         return super().to_internal_value(body)
 
 
+@cache
+def _readers(kind: type[ZKReadSerializer[Any]]) -> list[tuple[str, Callable[[Any], Any]]]:
+    return [(str(field.field_name), _reader(field)) for field in kind()._readable_fields]
+
+
 def _reader(field: Any) -> Callable[[Any], Any]:
-    if type(field) in _AS_IT_STANDS and len(field.source_attrs) == 1:
-        return attrgetter(str(field.source))
+    if field.source == "*" and isinstance(field, ZKReadSerializer):
+        return field.to_representation
+    simple = len(field.source_attrs) == 1 and type(field).get_attribute is serializers.Field.get_attribute
+    get = attrgetter(field.source) if simple else field.get_attribute
+    if simple and (type(field) in _AS_IT_STANDS or isinstance(field, serializers.ReadOnlyField)):
+        return get
 
     def read(instance: Any) -> Any:
-        value = field.get_attribute(instance)
+        value = get(instance)
         return None if value is None else field.to_representation(value)
 
     return read

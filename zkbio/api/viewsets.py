@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from django.db.models import Model, Prefetch, QuerySet
 from django.http import HttpResponseBase
-from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework import mixins, viewsets
 from rest_framework.filters import SearchFilter
 from rest_framework.request import Request
@@ -16,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.routers import Route, SimpleRouter
 from rest_framework.serializers import BaseSerializer
 
-from zkbio.api.filters import ZKOrderingFilter
+from zkbio.api.filters import ZKFilterBackend, ZKOrderingFilter
 from zkbio.api.pagination import page_links, read_page
 from zkbio.api.renderers import json_text
 from zkbio.api.streams import BATCH_ROWS, list_answer
@@ -30,10 +29,10 @@ class ZKReadOnlyViewSet(mixins.RetrieveModelMixin, mixins.ListModelMixin, viewse
 
     ``queryset`` is one with ``visible_to(user)``. ``required_permissions`` is set by extra actions that ask for others
     than the verb's own (zkbio.api.permissions). ``visible_relations`` are shown as far as the caller may see them: a
-    related row outside of their limits is null, or missing in its list.
+    related row outside of their limits is null.
     """
 
-    filter_backends = (DjangoFilterBackend, SearchFilter, ZKOrderingFilter)
+    filter_backends = (ZKFilterBackend, SearchFilter, ZKOrderingFilter)
     # With dots: an id that is none is an unknown id, not an unknown path.
     lookup_value_regex = "[^/]+"
     required_permissions: tuple[str, ...] = ()
@@ -48,8 +47,8 @@ class ZKReadOnlyViewSet(mixins.RetrieveModelMixin, mixins.ListModelMixin, viewse
 
     def _visible_relation(self, name: str) -> Prefetch[Any]:
         serializer: Any = self.get_serializer_class()
-        related: Any = serializer.Meta.model._meta.get_field(name).related_model
-        return Prefetch(name, related.objects.visible_to(self.request.user))
+        relation: Any = serializer.Meta.model._meta.get_field(name)
+        return Prefetch(name, relation.related_model.objects.visible_to(self.request.user))
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
         if read_page(request).size <= BATCH_ROWS:
