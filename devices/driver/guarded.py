@@ -77,7 +77,7 @@ def _break_off(sockets: list[GuardedSocket]) -> int:
 
 class GuardedSocket:
     """Looks to pyzk like the socket that it would have made itself. ``though_stopping`` is for a last word to a unit
-    that must not be left as it is. Realtime events are dropped unless ``listening``."""
+    that must not be left as it is. Realtime events are dropped until it shall `listen`."""
 
     def __init__(self, address: Address, *, though_stopping: bool = False) -> None:
         self.address = address
@@ -89,7 +89,7 @@ class GuardedSocket:
         self._session: int | None = None
         self._though_stopping = though_stopping
         self._events: deque[tuple[int, bytes]] = deque(maxlen=_MAX_EVENTS)
-        self.listening = False
+        self._listening = False
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_DGRAM if address.udp else socket.SOCK_STREAM)
         with _open_lock:
@@ -136,6 +136,11 @@ class GuardedSocket:
         if self.address.udp:
             self._rest = b""
         return piece
+
+    def listen(self, listening: bool) -> None:
+        """Keep the realtime events that come from now on, or drop them all."""
+        self._listening = listening
+        self._events.clear()
 
     def next_event(self, seconds: float) -> tuple[int, bytes] | None:
         """The code and the data of the next realtime event; None when none came within ``seconds``."""
@@ -208,7 +213,7 @@ class GuardedSocket:
         """Whether the packet is of this session and answers the last command. Raises ProtocolError for a flood."""
         if len(packet) >= protocol.PACKET_HEAD.size:
             command, _checksum, session, reply = protocol.PACKET_HEAD.unpack_from(packet)
-            if command == protocol.CMD_REG_EVENT and self.listening:
+            if command == protocol.CMD_REG_EVENT and self._listening:
                 self._events.append((session, packet[protocol.PACKET_HEAD.size :]))
             elif command != protocol.CMD_REG_EVENT and reply == self._awaited and self._session in {None, session}:
                 self._session = session

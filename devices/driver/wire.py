@@ -20,21 +20,20 @@ from devices.driver.unit import Identity, Sizes
 class Wire:
     """One session with one terminal: commands out, answers in. Raises TerminalError only.
 
-    After an error that leaves the session out of step it is ``broken``, and nothing is ever sent on it again.
+    After an error that leaves the session out of step it is over: nothing is ever sent on it again.
     """
 
     def __init__(self, address: Address, *, though_stopping: bool = False) -> None:
         self.address = address
         self._zk = _GuardedZK(address, though_stopping)
 
-    @property
-    def broken(self) -> bool:
-        """Whether nothing can be sent on it: after an error, before connecting, after the end."""
-        return not self._zk.is_connect
-
     def connect(self) -> None:
         with self.in_own_words():
             self._zk.connect()
+
+    def require_open(self) -> None:
+        """Raises ProtocolError when the session is over."""
+        self._zk.require_open()
 
     def ask(self, command: int, data: bytes = b"", *, to: str) -> bytes:
         """The data of a short answer; ``to`` says what is asked for. Raises RefusedError."""
@@ -99,7 +98,7 @@ class Wire:
 
     def listen(self, listening: bool) -> None:
         """Keep realtime events from now on, or drop them."""
-        self._zk.require_open().listening = listening
+        self._zk.require_open().listen(listening)
 
     def next_event(self, seconds: float) -> tuple[int, bytes] | None:
         """The next realtime event, acknowledged; None when none came within ``seconds``."""
@@ -120,7 +119,7 @@ class Wire:
     def hang_up(self) -> None:
         """End the session politely if it is in order, and close the socket in any case."""
         try:
-            if not self.broken:
+            if self._zk.is_connect:
                 with self.in_own_words():
                     self._zk.disconnect()
         except TerminalError:

@@ -61,6 +61,7 @@ class Writing(Reading):
         if self._disabled:
             yield
             return
+        self._wire.require_open()
         self._disabled = True
         try:
             self._wire.ask(protocol.CMD_DISABLEDEVICE, to="be disabled")
