@@ -43,3 +43,9 @@ def test_two_moves_at_once_close_no_circle() -> None:
     one, two = (Department.objects.create(dept_code=code, dept_name=code) for code in "ab")
     moves = [("PATCH", f"{PATH}{row.pk}/", {"parent_dept": other.pk}) for row, other in ((one, two), (two, one))]
     assert at_once(*moves) == [200, 400]
+
+
+@pytest.mark.django_db
+def test_sentences_follow_the_language_asked_for(api: Api) -> None:
+    answer = api.client.delete(f"{PATH}1/", headers={"Accept-Language": "es"})
+    assert answer.json() == {"non_field_errors": ["Esta fila pertenece a la instalación y no se puede eliminar."]}
