@@ -28,7 +28,7 @@ _FLAGS: Final = {"1": True, "true": True, "0": False, "false": False}
 class FlagField(serializers.Field[bool, Any, int, Any]):
     """A boolean, spelled 1 or 0; true, "True" and "1" are read as well."""
 
-    default_error_messages = {"invalid": "“{value}” is neither 1 nor 0."}
+    default_error_messages = {"invalid": _("“{value}” is neither 1 nor 0.")}
 
     def to_representation(self, value: Any) -> int:
         return int(value)
@@ -58,7 +58,7 @@ class TerminalZoneField(serializers.Field[str, Any, int, Any]):
     Written, values beyond ±14 are minutes (240, 330) and any value sets a zone of that fixed offset.
     """
 
-    default_error_messages = {"invalid": "“{value}” is no offset; write hours (8) or minutes (330)."}
+    default_error_messages = {"invalid": _("“{value}” is no offset; write hours (8) or minutes (330).")}
 
     def to_representation(self, value: str) -> int:
         minutes = _offset_minutes(value, timezone.now())
