@@ -21,6 +21,7 @@ from zkbio.wallclock import parse_wall
 _HOURS: Final = 14
 # At most 18 digits: a bigint holds them.
 _ID: Final = re.compile("[0-9]{1,18}", re.ASCII)
+_MOST_IDS: Final = 50_000
 _FLAGS: Final = {"1": True, "true": True, "0": False, "false": False}
 
 
@@ -114,6 +115,7 @@ class IdListField(serializers.Field[list[Any], Any, list[int], Any]):
         "does_not_exist": serializers.PrimaryKeyRelatedField.default_error_messages["does_not_exist"],
         "incorrect_type": serializers.PrimaryKeyRelatedField.default_error_messages["incorrect_type"],
         "empty": serializers.ListSerializer.default_error_messages["empty"],
+        "too_many": _("At most {most} at once."),
     }
 
     def __init__(self, *, queryset: QuerySet[Any], **kwargs: Any) -> None:
@@ -125,6 +127,8 @@ class IdListField(serializers.Field[list[Any], Any, list[int], Any]):
 
     def to_internal_value(self, data: Any) -> list[Any]:
         parts = data.split(",") if isinstance(data, str) else data if isinstance(data, list | tuple) else [data]
+        if len(parts) > _MOST_IDS:
+            self.fail("too_many", most=_MOST_IDS)
         ids = list(dict.fromkeys(_read_id(self, part) for part in parts if part != ""))
         if not ids:
             self.fail("empty")

@@ -58,6 +58,11 @@ class ResourceCase:
         assert [row["id"] for row in answer["data"]][-2:] == [row.pk for row in rows]
         assert all(list(row) == self.keys for row in answer["data"])
 
+    def test_a_long_list_is_the_same(self, api: Api) -> None:
+        self.make(1), self.make(2)
+        long = api.client.get(self.path, {"page_size": 5000})
+        assert b"".join(long.streaming_content) == api.client.get(self.path, {"page_size": 1000}).content
+
     def test_one_is_the_row_of_the_list(self, api: Api) -> None:
         row = self.make(1)
         assert api.get(self.at(row)) == api.get(self.path, ordering="-id")["data"][0]

@@ -63,6 +63,12 @@ def test_a_list_that_is_none_is_named(api: Api, pair: list[Employee], action: st
     assert list(api.post(f"{PATH}{action}/", {**body, "employees": employees}, 400)) == ["employees"]
 
 
+def test_a_list_has_an_end(api: Api) -> None:
+    assert api.post(f"{PATH}resync_to_device/", {"employees": list(range(50_001))}, 400) == {
+        "employees": ["At most 50000 at once."]
+    }
+
+
 @every_action
 def test_who_may_only_read_may_not(pair: list[Employee], action: str, body: Any) -> None:
     reader = Api(user_with("view_employee", "view_resignation", name="reader"))
