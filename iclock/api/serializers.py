@@ -4,6 +4,7 @@ from base64 import b64encode
 from typing import Any
 
 from rest_framework import serializers
+from rest_framework.exceptions import NotFound
 from rest_framework.validators import UniqueValidator
 
 from iclock.domain.terminals import add_terminal, change_terminal, check_serial, check_transfer_time
@@ -101,7 +102,10 @@ class TerminalWriteSerializer(ZKModelSerializer[Terminal]):
         return add_terminal(**validated_data)
 
     def update(self, instance: Terminal, validated_data: dict[str, Any]) -> Terminal:
-        return change_terminal(instance, **validated_data)
+        try:
+            return change_terminal(instance, **validated_data)
+        except Terminal.DoesNotExist as error:
+            raise NotFound from error
 
 
 class TerminalsSerializer(LooseSerializer):

@@ -7,12 +7,14 @@ import io
 from typing import Any
 
 import pytest
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from iclock.models import Terminal, Transaction
+from personnel.domain.staff import log_in_for_token
 from personnel.models import Area, Department, Employee
 from personnel.models.scope import AreaLimit, DepartmentLimit
 from zkbio.accounts.domain.tokens import issue_token
@@ -123,6 +125,23 @@ def test_files(
 
     codes = dict(Transaction.objects.values_list("id", "emp_code"))
     assert sorted(row["emp_code"] for row in rows) == sorted(codes[each] for each in seen)
+
+
+def test_an_employees_own_login_meets_their_own_punches_only(company: tuple[Department, Area]) -> None:
+    Employee.objects.filter(emp_code="S1").update(self_password=make_password("open sesame 42"))
+    token = log_in_for_token("S1", "open sesame 42", address="10.0.0.1")
+    client = Client(headers={"Authorization": f"Token {token}"})
+
+    assert {row["emp_code"] for row in client.get(PATH).json()["data"]} == {"S1"}
+    assert client.get(PATH).json()["count"] == 4
+    assert client.get(PATH, {"emp_code": "O1"}).json()["count"] == 0
+    assert [client.get(f"{PATH}{each}/").status_code for each in (INSIDE, OUTSIDE, STRANGER)] == [200, 404, 404]
+    assert client.delete(f"{PATH}{INSIDE}/").status_code == 403
+    response: Any = client.get(f"{PATH}export/", {"export_type": "csv"})
+    rows = list(csv.DictReader(io.StringIO(b"".join(response.streaming_content).decode())))
+    assert [row["emp_code"] for row in rows] == ["S1"] * 4
+    for path in ("terminals", "commands", "biodatas"):
+        assert client.get(f"/iclock/api/{path}/").status_code == 403
 
 
 def test_limits_reach_below(company: tuple[Department, Area], hr: User, get: Reader) -> None:

@@ -190,23 +190,29 @@ def test_nulls_that_cant_be_stored_are_not_given(terminal: Terminal, send: Send)
     assert (stored.alias, stored.area_id, stored.heartbeat, stored.ip_address) == ("Auto add", 1, 10, None)
 
 
+def test_a_terminal_that_is_deleted_meanwhile_is_not_found(terminal: Terminal, send: Send) -> None:
+    with connection.execute_wrapper(_before("FOR NO KEY UPDATE", lambda: Terminal.objects.all().delete())):
+        send("PATCH", f"{PATH}{terminal.id}/", 404, alias="New")
+
+
 def test_an_update_leaves_alone_what_a_visit_writes(
     terminal: Terminal, send: Send, django_assert_num_queries: Any
 ) -> None:
-    with connection.execute_wrapper(_count_users_before_update(terminal)):
+    visit = _before('UPDATE "iclock_terminal"', lambda: Terminal.objects.update(user_count=7))
+    with connection.execute_wrapper(visit):
         send("PATCH", f"{PATH}{terminal.id}/", 200, alias="New")
 
     assert Terminal.objects.get().user_count == 7
 
 
-def _count_users_before_update(terminal: Terminal) -> Any:
-    """A visit that writes its counts just before the request does."""
+def _before(words: str, deed: Callable[[], object]) -> Any:
+    """Does something just before the first statement with these words is executed."""
     done: list[bool] = []
 
     def wrapper(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if sql.startswith('UPDATE "iclock_terminal"') and not done:
+        if words in sql and not done:
             done.append(True)
-            Terminal.objects.filter(pk=terminal.pk).update(user_count=7)
+            deed()
         return execute(sql, params, many, context)
 
     return wrapper
