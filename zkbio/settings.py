@@ -218,6 +218,7 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": TICK_SECONDS * 2},
     },
     "expire-commands": {"task": "iclock.expire_commands", "schedule": 60, "options": {"expires": 60}},
+    "purge-commands": {"task": "iclock.purge_commands", "schedule": 3600, "options": {"expires": 3600}},
     "purge-runs": {"task": "devices.purge_runs", "schedule": 3600, "options": {"expires": 3600}},
 }
 

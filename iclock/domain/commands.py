@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
@@ -27,6 +28,8 @@ State = TerminalCommand.State
 READS: Final = (Kind.UPLOAD_ALL, Kind.UPLOAD_TRANSACTION)
 # For everything else: how long after it was sent an answer may still come. Longer than any session with a terminal.
 PATIENCE: Final = timedelta(hours=1, minutes=10)
+
+_BATCH: Final = 10_000
 
 EXPIRED: Final = "Nobody reached the terminal in time."
 UNANSWERED: Final = "Sent, but no answer came."
@@ -103,6 +106,14 @@ def expire_commands() -> int:
     overdue = _end(TerminalCommand.objects.filter(_OVERDUE), State.EXPIRED, EXPIRED)
     given_up = _end(TerminalCommand.objects.filter(_GIVEN_UP), State.FAILED, UNANSWERED)
     return len(overdue) + len(given_up)
+
+
+def purge_commands() -> int:
+    """Forget what was over ``RUN_HISTORY_DAYS`` ago, a batch at a time; how many these were."""
+    limit = Now() - timedelta(days=settings.RUN_HISTORY_DAYS)
+    old = TerminalCommand.objects.filter(finished_at__lt=limit).order_by("pk").values_list("pk", flat=True)
+    deleted, _ = TerminalCommand.objects.filter(pk__in=list(old[:_BATCH])).delete()
+    return deleted
 
 
 def as_of_now(commands: QuerySet[TerminalCommand]) -> QuerySet[TerminalCommand]:

@@ -23,6 +23,7 @@ from iclock.domain.commands import (
 )
 from iclock.models import Terminal, TerminalCommand
 from iclock.tasks import expire_commands as task
+from iclock.tasks import purge_commands as purge_task
 from zkbio.accounts.models import User
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -202,6 +203,17 @@ def test_an_expired_wish_is_no_obstacle_to_a_new_one(terminal: Terminal, queue: 
     queue("reboot")
 
     assert states() == ["expired", "queued"]
+
+
+def test_what_was_over_long_ago_is_forgotten(terminal: Terminal, queue: Queue, user: User) -> None:
+    queue("reboot")
+    clear_commands([terminal], user=user)
+    TerminalCommand.objects.filter(kind="reboot").update(finished_at=timezone.now() - timedelta(days=31))
+    queue("upload_all")
+
+    purge_task()
+
+    assert list(TerminalCommand.objects.values_list("kind", flat=True)) == ["clear_command", "upload_all"]
 
 
 def test_commands_go_with_their_terminal(terminal: Terminal, queue: Queue) -> None:
