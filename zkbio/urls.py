@@ -5,7 +5,8 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.templatetags.static import static
 from django.urls import include, path
 from django.views.decorators.http import require_safe
-from django.views.generic import RedirectView
+
+from devices.api.registry import StatusView
 
 
 @require_safe
@@ -15,7 +16,7 @@ def favicon(_request: HttpRequest) -> HttpResponseRedirect:
 
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("", StatusView.as_view(), name="status"),
     path("favicon.ico", favicon),
     path("admin/", admin.site.urls),
     path("", include("zkbio.accounts.api.urls")),
@@ -23,6 +24,7 @@ urlpatterns = [
     path("personnel/api/", include("personnel.api.urls")),
     path("files/", include("personnel.api.file_urls")),
     path("iclock/api/", include("iclock.api.urls")),
+    path("", include("devices.api.urls")),
     path("api/", include("zkbio.api.urls")),
 ]
 handler400 = "zkbio.api.errors.bad_request"

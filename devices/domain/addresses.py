@@ -9,36 +9,46 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 
 from django.conf import settings
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 Address = IPv4Address | IPv6Address
 
 _SHOWN = 60
 _LOOPBACK: Final = IPv6Address("::1")  # inside ::/96 below, and yet an address of its own
 
+_UNSPECIFIED: Final = gettext_noop("an unspecified address")
+_BROADCAST: Final = gettext_noop("the broadcast address")
+_MULTICAST: Final = gettext_noop("a multicast address")
+_RESERVED: Final = gettext_noop("a reserved address")
+_LINK_LOCAL: Final = gettext_noop("a link-local address")
+_METADATA: Final = gettext_noop("a cloud's metadata service")
+_CLOTHED: Final = gettext_noop("an IPv4 address in IPv6 clothing")
+
 # Never dialled, whatever DEVICE_NETWORKS holds. Forms that carry an IPv4 address would go round the list of networks.
 _NEVER: Final = tuple(
     (ip_network(network), what)
     for network, what in (
-        ("0.0.0.0/8", "an unspecified address"),
-        ("255.255.255.255/32", "the broadcast address"),
-        ("224.0.0.0/4", "a multicast address"),
-        ("240.0.0.0/4", "a reserved address"),
-        ("169.254.0.0/16", "a link-local address"),
-        ("100.100.100.200/32", "a cloud's metadata service"),
-        ("168.63.129.16/32", "a cloud's metadata service"),
-        ("192.0.0.192/32", "a cloud's metadata service"),
-        ("::/128", "an unspecified address"),
-        ("ff00::/8", "a multicast address"),
-        ("fe80::/10", "a link-local address"),
-        ("fd00:ec2::254/128", "a cloud's metadata service"),
-        ("fd20:ce::254/128", "a cloud's metadata service"),
-        ("::ffff:0:0/96", "an IPv4 address in IPv6 clothing"),
-        ("::ffff:0:0:0/96", "an IPv4 address in IPv6 clothing"),
-        ("::/96", "an IPv4 address in IPv6 clothing"),
-        ("64:ff9b::/96", "an IPv4 address in IPv6 clothing"),
-        ("64:ff9b:1::/48", "an IPv4 address in IPv6 clothing"),
-        ("2001::/32", "an IPv4 address in IPv6 clothing"),
-        ("2002::/16", "an IPv4 address in IPv6 clothing"),
+        ("0.0.0.0/8", _UNSPECIFIED),
+        ("255.255.255.255/32", _BROADCAST),
+        ("224.0.0.0/4", _MULTICAST),
+        ("240.0.0.0/4", _RESERVED),
+        ("169.254.0.0/16", _LINK_LOCAL),
+        ("100.100.100.200/32", _METADATA),
+        ("168.63.129.16/32", _METADATA),
+        ("192.0.0.192/32", _METADATA),
+        ("::/128", _UNSPECIFIED),
+        ("ff00::/8", _MULTICAST),
+        ("fe80::/10", _LINK_LOCAL),
+        ("fd00:ec2::254/128", _METADATA),
+        ("fd20:ce::254/128", _METADATA),
+        ("::ffff:0:0/96", _CLOTHED),
+        ("::ffff:0:0:0/96", _CLOTHED),
+        ("::/96", _CLOTHED),
+        ("64:ff9b::/96", _CLOTHED),
+        ("64:ff9b:1::/48", _CLOTHED),
+        ("2001::/32", _CLOTHED),
+        ("2002::/16", _CLOTHED),
     )
 )
 
@@ -63,24 +73,28 @@ def _parse(text: str) -> Address:
     try:
         address = ip_address(text)
     except ValueError as error:
-        raise AddressError(
-            f"{_shown(text)} is not an IP address; write the terminal's own, in plain digits such as 192.168.1.201."
-        ) from error
+        sentence = _(
+            "%(address)s is not an IP address; write the terminal's own, in plain digits such as 192.168.1.201."
+        )
+        raise AddressError(sentence % {"address": _shown(text)}) from error
     if isinstance(address, IPv6Address) and address.scope_id is not None:
-        raise AddressError(f"{_shown(text)} names a network interface; write the terminal's address without “%”.")
+        sentence = _("%(address)s names a network interface; write the terminal's address without “%%”.")
+        raise AddressError(sentence % {"address": _shown(text)})
     return address
 
 
 def _refuse_elsewhere(address: Address) -> None:
     for network, what in _NEVER:
         if address in network and address != _LOOPBACK:
-            raise AddressError(f"{address} is {what} and never dialled; write the terminal's own address.")
+            sentence = _("%(address)s is %(what)s and never dialled; write the terminal's own address.")
+            raise AddressError(sentence % {"address": address, "what": _(what)})
     if not any(address in network for network in settings.DEVICE_NETWORKS):
-        listed = ", ".join(str(network) for network in settings.DEVICE_NETWORKS) or "none"
-        raise AddressError(
-            f"{address} is outside the networks of terminals ({listed}); if a terminal really is there, "
+        listed = ", ".join(str(network) for network in settings.DEVICE_NETWORKS) or _("none")
+        sentence = _(
+            "%(address)s is outside the networks of terminals (%(networks)s); if a terminal really is there, "
             "add its network to DEVICE_NETWORKS and restart."
         )
+        raise AddressError(sentence % {"address": address, "networks": listed})
 
 
 def _shown(text: str) -> str:

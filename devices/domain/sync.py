@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from devices.domain import commands, schedule
 from devices.domain.commands import Errands
-from devices.domain.dialling import dial
+from devices.domain.dialling import Bounds, dial
 from devices.domain.lease import BusyError, Lease, confirm, hold
 from devices.driver.errors import StoppedError, TerminalError
 from devices.driver.session import Identity, Sizes, TerminalSession
@@ -69,6 +69,14 @@ class Visit(NamedTuple):
     reads: list[TerminalCommand]
 
 
+class Reading(NamedTuple):
+    """The run as it stands in the history, and either what the terminal told or what went wrong."""
+
+    run: SyncRun
+    visit: Visit | None = None
+    error: TerminalError | None = None
+
+
 class Stored(NamedTuple):
     """What came of a visit."""
 
@@ -86,9 +94,17 @@ def sync_device(device_id: int, *, trigger: SyncRun.Trigger) -> SyncRun | None:
     """
     try:
         with hold(device_id) as lease:
-            return _visit_and_record(lease, trigger)
+            return _visit_and_record(lease, trigger).run
     except BusyError:
         return None
+
+
+def read_whole_log(lease: Lease, *, bounds: Bounds) -> Reading:
+    """Visit the device for somebody who waits for all it holds; it is stored and told of like any other visit.
+
+    Raises Device.DoesNotExist, and what `sync_device` raises.
+    """
+    return _visit_and_record(lease, SyncRun.Trigger.LIVE, bounds)
 
 
 def needs_download(device: Device, sizes: Sizes, now: datetime) -> bool:
@@ -102,44 +118,49 @@ def needs_download(device: Device, sizes: Sizes, now: datetime) -> bool:
     return sizes.punches != known or (sizes.punches > 0 and sizes.log_may_be_full)
 
 
-def _visit_and_record(lease: Lease, trigger: SyncRun.Trigger) -> SyncRun:
+def _visit_and_record(lease: Lease, trigger: SyncRun.Trigger, bounds: Bounds | None = None) -> Reading:
+    """With ``bounds`` somebody waits: then the whole log is read, and what takes another visit is left to the next."""
     device = Device.objects.select_related("terminal__area").get(id=lease.device_id)
     run = SyncRun(device=device, trigger=trigger, started_at=timezone.now())
     errands = commands.errands_of(device.pk)
+    if bounds:
+        errands = Errands(frozenset(), errands.reads, restart=False)
     connection.close()
-    run = _visit(device, lease, run, errands)
+    reading = _visit(device, lease, run, errands, bounds)
     if commands.errands_of(device.pk).ids - errands.ids:
         # Asked for during the visit, whose end must not put it off.
         schedule.request_sync([device.pk])
-    return run
+    return reading
 
 
-def _visit(device: Device, lease: Lease, run: SyncRun, errands: Errands) -> SyncRun:
+def _visit(device: Device, lease: Lease, run: SyncRun, errands: Errands, bounds: Bounds | None) -> Reading:
     try:
-        visit = _retrieve(device, lease, errands)
+        visit = _retrieve(device, lease, errands, bounds)
         stored = _store(device, lease, visit)
         if errands.restart:
             commands.restart(device, stored.terminal, lease)
-        return _succeeded(device, lease, run, visit, stored)
+        return Reading(_succeeded(device, lease, run, visit, stored), visit=visit)
     except TerminalError as error:
-        return _failed(device, lease, run, error)
+        return Reading(_failed(device, lease, run, error), error=error)
     except Error as error:
         _log.exception("What device %s told could not be stored.", device.key)
         connection.close_if_unusable_or_obsolete()
         sentence = str(error).strip().partition("\n")[0]
-        return _failed(device, lease, run, StorageError(f"Nothing was lost, but storing failed: {sentence}"))
+        failure = StorageError(f"Nothing was lost, but storing failed: {sentence}")
+        return Reading(_failed(device, lease, run, failure), error=failure)
 
 
-def _retrieve(device: Device, lease: Lease, errands: Errands) -> Visit:
+def _retrieve(device: Device, lease: Lease, errands: Errands, bounds: Bounds | None) -> Visit:
     if device.terminal is not None:
-        _require_admitted(device.terminal)
-    with dial(device) as session:
+        require_admitted(device.terminal)
+    with dial(device, bounds) as session:
         identity = session.identity()
-        _require_same_unit(device, identity)
+        require_same_unit(device, identity)
         wall, heard_at = session.clock(), timezone.now()
         sizes = session.sizes()
         reads = commands.claim(device.terminal, READS, lease) if device.terminal and errands.reads else []
-        rows = _download(session, sizes) if reads or needs_download(device, sizes, lease.taken_at) else None
+        wanted = bounds or reads or needs_download(device, sizes, lease.taken_at)
+        rows = _download(session, sizes) if wanted else None
         user_ids = {user.uid: user.user_id for user in session.users()} if rows and rows.width == 8 else {}
         return Visit(identity, sizes, wall, heard_at, rows, user_ids, reads)
 
@@ -149,7 +170,8 @@ def _download(session: TerminalSession, sizes: Sizes) -> Rows:
     return session.punch_rows(sizes) if sizes.punches else _NO_ROWS
 
 
-def _require_same_unit(device: Device, identity: Identity) -> None:
+def require_same_unit(device: Device, identity: Identity) -> None:
+    """Raises WrongUnitError when another terminal answers than the one that is known to be there."""
     if device.terminal is not None and device.terminal.sn != identity.serial:
         raise WrongUnitError(
             f"{device.host} answers as {identity.serial}, but this device is {device.terminal.sn}: nothing was read."
@@ -157,14 +179,15 @@ def _require_same_unit(device: Device, identity: Identity) -> None:
         )
 
 
-def _require_admitted(terminal: Terminal) -> None:
+def require_admitted(terminal: Terminal) -> None:
+    """Raises BlockedError."""
     if terminal.admission == Terminal.Admission.BLOCKED:
         raise BlockedError(f"{terminal.sn} is blocked: approve the terminal, or end the polling of this device.")
 
 
 def _store(device: Device, lease: Lease, visit: Visit) -> Stored:
     terminal = _terminal_of(device, lease, visit)
-    _require_admitted(terminal)
+    require_admitted(terminal)
     if visit.rows is None:
         return Stored(terminal, 0, Counts())
     unknown = visit.rows.tail(_known_bytes(device, visit.rows))

@@ -1,0 +1,151 @@
+"""Every error of these paths in their one shape: ``{"success": false, "error": <a sentence>}``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django.core.exceptions import ValidationError
+from django.utils.functional import Promise
+from django.utils.translation import get_language, gettext_lazy
+from django.utils.translation import gettext as _
+from rest_framework.exceptions import APIException
+from rest_framework.response import Response
+
+from devices.domain.lease import LeaseLostError
+from devices.domain.live import CallerGoneError, OccupiedError
+from devices.domain.registry import AlreadyRegisteredError
+from devices.driver.errors import (
+    KnownUserError,
+    StoppedError,
+    TerminalError,
+    UnfitError,
+    UnknownUserError,
+)
+from devices.models import Device
+from zkbio.api.errors import exception_handler as plain_handler
+
+# nginx's number for a caller who hung up; nobody reads it.
+_GONE: Final = 499
+_RETRY_SECONDS: Final = 5
+
+# What the driver says in English, by its codes; what it adds to some of them is said in any language.
+_REASONS: Final[Mapping[str, str | Promise]] = {
+    "unreachable": gettext_lazy("The device can't be reached: is it switched on, and is its address right?"),
+    "timeout": gettext_lazy("The device took too long to answer."),
+    "comm_key": gettext_lazy("The device refuses the password."),
+    "protocol": gettext_lazy("The device gave an answer that can't be understood."),
+    "miscount": gettext_lazy("What the device sent doesn't agree with its own count."),
+    "refused": gettext_lazy("The device refused."),
+    "stopped": gettext_lazy("The conversation was ended because the server stops."),
+    "unfit": gettext_lazy("The device can't hold this"),
+    "full": gettext_lazy("The device has no room left."),
+    "unknown_user": gettext_lazy("The device doesn't have this person."),
+    "known_user": gettext_lazy("The device has this person already."),
+    "not_kept": gettext_lazy("The device acknowledged, but keeps something else"),
+    "may_be_locked": gettext_lazy("The device was disabled and could not be enabled again: enable or restart it."),
+    "address": gettext_lazy("The device's address may not be dialled"),
+    "sealed_key": gettext_lazy("The device's password can't be opened: enter it again."),
+    "identity": gettext_lazy("Another terminal answers at the device's address"),
+    "blocked": gettext_lazy("The terminal is blocked."),
+    "storage": gettext_lazy("Nothing was lost, but storing failed."),
+}
+_WITH_DETAIL: Final = frozenset({"unfit", "not_kept", "address", "identity"})
+
+
+class Refusal(APIException):
+    """What a request gets instead of what it asked for; ``more`` are keys beside the sentence."""
+
+    def __init__(self, status: int, sentence: str, **more: Any) -> None:
+        super().__init__(sentence)
+        self.status_code = status
+        self.more = more
+
+
+class UnknownDevice(Refusal):
+    """404, with the ids that there are."""
+
+    def __init__(self, key: str, available: list[str]) -> None:
+        sentence = _("Device '%(id)s' not found.") % {"id": key}
+        super().__init__(404, sentence, disponibles=available)
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """None means a defect."""
+    refusal = refusal_of(error)
+    if refusal is not None:
+        answer = Response({"success": False, "error": str(refusal.detail), **refusal.more}, status=refusal.status_code)
+        if refusal.status_code == 503:
+            answer["Retry-After"] = str(_RETRY_SECONDS)
+        return answer
+    plain = plain_handler(error, context)
+    if plain is not None:
+        plain.data = {"success": False, "error": _sentence(plain.data)}
+    return plain
+
+
+def refusal_of(error: Exception) -> Refusal | None:
+    """What to answer for an error of a device or of the registry."""
+    match error:
+        case Refusal():
+            refusal = error
+        case OccupiedError() | LeaseLostError():
+            refusal = Refusal(503, _("The device is busy; try again in a few seconds."))
+        case CallerGoneError():
+            refusal = Refusal(_GONE, "")
+        case TerminalError():
+            refusal = Refusal(_status_of(error), reason(error))
+        case AlreadyRegisteredError(there=there):
+            refusal = Refusal(409, _taken(there))
+        case ValidationError():
+            refusal = Refusal(400, _words(error))
+        case _:
+            return None
+    return refusal
+
+
+def reason(error: Exception) -> str:
+    """What went wrong with a device, as one sentence in the caller's language."""
+    if not isinstance(error, TerminalError):
+        refusal = refusal_of(error)
+        return _("Something went wrong here; the server's log says what.") if refusal is None else str(refusal.detail)
+    if get_language() == "en" or error.code not in _REASONS:
+        return str(error)
+    told = str(_REASONS[error.code])
+    return f"{told}: {error}" if error.code in _WITH_DETAIL else told
+
+
+def _status_of(error: TerminalError) -> int:
+    match error:
+        case UnknownUserError():
+            return 404
+        case KnownUserError():
+            return 409
+        case UnfitError():
+            return 400
+        case StoppedError():
+            return 503
+    return 500
+
+
+def _taken(there: Device) -> str:
+    told = {"ip": there.host, "port": there.port, "id": there.key}
+    return _("%(ip)s port %(port)s is registered already, with the id '%(id)s'.") % told
+
+
+def _words(error: ValidationError) -> str:
+    """Every sentence of the domain, after the name that the field has here."""
+    if not hasattr(error, "error_dict"):
+        return " ".join(error.messages)
+    names = {"host": "ip", "key": "id", "comm_key": "password"}
+    return " ".join(f"{names.get(field, field)}: {' '.join(said)}" for field, said in error.message_dict.items())
+
+
+def _sentence(data: Any) -> str:
+    """DRF's details, flattened."""
+    if isinstance(data, dict):
+        told = ((name, _sentence(value)) for name, value in data.items())
+        return " ".join(said if name in {"detail", "non_field_errors"} else f"{name}: {said}" for name, said in told)
+    if isinstance(data, list):
+        return " ".join(_sentence(value) for value in data)
+    return str(data)

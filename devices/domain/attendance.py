@@ -1,0 +1,134 @@
+"""The punches of devices as the terminals' own logs have them, or as they are stored: newest first, in bounded memory.
+
+A log becomes lines in a file: each is the punch's time, by which lines are sorted and merged, and the punch as JSON.
+"""
+
+from __future__ import annotations
+
+import heapq
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date, datetime, time, timedelta
+from itertools import islice
+from typing import IO, Any, Final, NamedTuple
+
+import orjson
+from django.db import transaction
+
+from devices.domain.dialling import Bounds
+from devices.domain.lease import Lease
+from devices.domain.live import Work
+from devices.domain.sync import Visit, read_whole_log
+from devices.driver.tables import Rows, decode_punches
+from devices.models import Device
+from iclock.models import Transaction
+
+# A decoded log takes twenty times its bytes, so few are decoded at once, however many are read.
+_decoding = threading.BoundedSemaphore(4)
+_BATCH: Final = 2_000
+_SPOOL_BYTES: Final = 512 * 1024
+_TIME: Final = len("2026-03-02 08:00:00")
+_EVERYBODY: Final = None
+
+Shows = Callable[[str], bool]
+
+
+class Wanted(NamedTuple):
+    """Which punches are asked for. ``shows`` tells of a user id whether the caller may see it; None: any."""
+
+    user_id: str | None = None
+    day: date | None = None
+    shows: Shows | None = _EVERYBODY
+
+
+class Log(NamedTuple):
+    """Punches as lines in a file, newest first."""
+
+    total: int
+    lines: IO[bytes]
+
+
+def read_log(wanted: Wanted) -> Work[Log]:
+    """The work of reading a terminal's log and storing it; the answer is what the terminal holds now."""
+
+    def work(lease: Lease, bounds: Bounds) -> Log:
+        reading = read_whole_log(lease, bounds=bounds)
+        if reading.visit is None:
+            raise reading.error or RuntimeError("a visit without news and without an error")
+        return _log_of(reading.run.device, reading.visit, wanted)
+
+    return work
+
+
+def read_stored(devices: Sequence[Device], wanted: Wanted, *, user: Any) -> Log:
+    """What is stored of these devices' terminals, as far as ``user`` may see it."""
+    punches = Transaction.objects.live().visible_to(user)
+    if wanted.user_id is not None:
+        punches = punches.filter(emp_code=wanted.user_id)
+    if wanted.day is not None:
+        start = datetime.combine(wanted.day, time.min)
+        punches = punches.filter(punch_time__gte=start, punch_time__lt=start + timedelta(days=1))
+    writers = {device.terminal.sn: _Writer(device) for device in devices if device.terminal is not None}
+    columns = ("terminal_sn", "emp_code", "punch_time", "verify_type", "punch_state")
+    rows = punches.filter(terminal_sn__in=list(writers)).order_by("-punch_time", "-id").values_list(*columns)
+    with transaction.atomic():  # whose cursor is read as it goes on, instead of being stored first
+        return _spooled(writers[sn].line(*rest) for sn, *rest in rows.iterator(chunk_size=_BATCH))
+
+
+def merged(logs: Sequence[Log]) -> Iterator[bytes]:
+    """The punches of all logs as JSON, newest first, in batches with commas between them. Closes the logs."""
+    try:
+        lines = heapq.merge(*(log.lines for log in logs), reverse=True)
+        while batch := [line[_TIME:-1] for line in islice(lines, _BATCH)]:
+            yield b",".join(batch)
+    finally:
+        for log in logs:
+            log.lines.close()
+
+
+def _log_of(device: Device, visit: Visit, wanted: Wanted) -> Log:
+    with _decoding:
+        writer = _Writer(device)
+        punches = decode_punches(visit.rows or Rows(0, b""), user_ids=visit.user_ids).punches
+        day = wanted.day
+        lines = [
+            writer.line(code, moment, verify, state)
+            for code, moment, state, verify, _ in punches
+            if (wanted.user_id is None or code == wanted.user_id)
+            and (day is None or moment.date() == day)
+            and (wanted.shows is None or wanted.shows(code))
+        ]
+        lines.sort(reverse=True)
+        return _spooled(lines)
+
+
+class _Writer:
+    """Writes the lines of one device."""
+
+    def __init__(self, device: Device) -> None:
+        named = orjson.dumps({"device_id": device.key, "device_name": device.name}).decode()
+        self._end = f"{named[1:]}\n"
+        self._words = _Words()
+
+    def line(self, code: str, moment: datetime, verify: int, state: int) -> str:
+        at = moment.isoformat(" ", "seconds")
+        return f'{at}{{"user_id":{self._words[code]},"timestamp":"{at}","status":{verify},"punch":{state},{self._end}'
+
+
+class _Words(dict[str, str]):
+    """Texts as JSON, each written once."""
+
+    def __missing__(self, text: str) -> str:
+        self[text] = word = orjson.dumps(text).decode()
+        return word
+
+
+def _spooled(lines: Iterable[str]) -> Log:
+    spool = tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115 - whoever merges it closes it
+    total, rest = 0, iter(lines)
+    while batch := list(islice(rest, _BATCH)):
+        spool.write("".join(batch).encode())
+        total += len(batch)
+    spool.seek(0)
+    return Log(total, spool)

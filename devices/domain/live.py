@@ -1,0 +1,140 @@
+"""Visits to devices for somebody who waits: each in its turn, many devices at once, and no longer than they wait.
+
+Whoever asks waits in their own thread, where they can be seen to leave. A conversation has a thread of its own only
+once it is the device's turn, so a busy device holds up nobody else, and there are never more than ``MOST_LIVE``.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Final, TypeVar
+
+from django.conf import settings
+from django.db import connection
+
+from devices.domain.dialling import Bounds, dial
+from devices.domain.lease import Lease, give_back, take_free
+from devices.domain.registry import is_unused_example, set_polled
+from devices.domain.sync import require_admitted
+from devices.driver.guarded import stop_sessions
+from devices.driver.session import TerminalSession
+from devices.models import Device
+
+T = TypeVar("T")
+Work = Callable[[Lease, Bounds], T]
+"""What is done with a device while its lease is held, within the bounds."""
+
+# Conversations of one process at a time.
+MOST_LIVE: Final = 64
+# How often who waits looks whether it is their turn.
+_BLINK: Final = 0.1
+
+_places = threading.BoundedSemaphore(MOST_LIVE)
+_threads = ThreadPoolExecutor(MOST_LIVE, thread_name_prefix="live")
+
+
+class OccupiedError(Exception):
+    """The device, or all places for conversations, were somebody else's for longer than one waits."""
+
+
+class CallerGoneError(Exception):
+    """Whoever asked doesn't wait for the answer any more."""
+
+
+def visit(device: Device, work: Work[T], *, gone: Callable[[], bool]) -> T:
+    """The outcome of ``work`` with one device. Raises what `visit_each` gives, and CallerGoneError."""
+    ((_, outcome),) = visit_each([device], work, gone=gone)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def visit_each(
+    devices: Sequence[Device], work: Work[T], *, gone: Callable[[], bool]
+) -> Iterator[tuple[Device, T | Exception]]:
+    """The outcome of ``work`` with each device as it comes, an error being one: OccupiedError, or what the work raised.
+
+    Raises CallerGoneError as soon as ``gone`` says so. What is still going on then is broken off.
+    """
+    began, stop = time.monotonic(), threading.Event()
+    waiting = {device.pk: device for device in devices}
+    running: dict[Future[T], Device] = {}
+    try:
+        while waiting or running:
+            if gone():
+                raise CallerGoneError
+            waited = time.monotonic() - began
+            running |= _begin(waiting, work, Bounds(_seconds_left(waited), stop))
+            if waited > settings.LIVE_WAIT_SECONDS:
+                yield from ((device, OccupiedError()) for device in waiting.values())
+                waiting = {}
+            for future in _finished(running):
+                device = running.pop(future)
+                outcome = _outcome(device, future)
+                yield device, outcome
+    finally:
+        if running:
+            stop_sessions(stop)
+
+
+def talk(ask: Callable[[Device, TerminalSession], T]) -> Work[T]:
+    """The work of a conversation; no database connection is kept meanwhile. Raises TerminalError."""
+
+    def work(lease: Lease, bounds: Bounds) -> T:
+        device = Device.objects.select_related("terminal").get(pk=lease.device_id)
+        if device.terminal is not None:
+            require_admitted(device.terminal)
+        connection.close()
+        with dial(device, bounds) as session:
+            return ask(device, session)
+
+    return work
+
+
+def _seconds_left(waited: float) -> float:
+    return min(float(settings.DEVICE_SESSION_SECONDS), max(1.0, settings.LIVE_SECONDS - waited))
+
+
+def _begin(waiting: dict[int, Device], work: Work[T], bounds: Bounds) -> dict[Future[T], Device]:
+    """Start with those of ``waiting`` whose turn it is, and take them out."""
+    places = sum(_places.acquire(blocking=False) for _ in waiting)
+    leases: list[Lease] = []
+    try:
+        if places:
+            leases = take_free(waiting.keys(), most=places)
+    finally:
+        connection.close()
+        for _ in range(places - len(leases)):
+            _places.release()
+    return {_threads.submit(_carry_out, lease, work, bounds): waiting.pop(lease.device_id) for lease in leases}
+
+
+def _carry_out(lease: Lease, work: Work[T], bounds: Bounds) -> T:
+    try:
+        return work(lease, bounds)
+    finally:
+        try:
+            give_back(lease)
+        finally:
+            connection.close()
+            _places.release()
+
+
+def _finished(running: dict[Future[T], Device]) -> list[Future[T]]:
+    if not running:
+        time.sleep(_BLINK)
+        return []
+    return list(wait(running, timeout=_BLINK, return_when=FIRST_COMPLETED).done)
+
+
+def _outcome(device: Device, future: Future[T]) -> T | Exception:
+    """The example is polled from its first use on."""
+    error = future.exception()
+    if isinstance(error, Exception):
+        return error
+    if is_unused_example(device):
+        set_polled([device.pk], enabled=True)
+    return future.result()

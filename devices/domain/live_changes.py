@@ -1,0 +1,140 @@
+"""What is changed on a terminal for somebody who waits: its people, its clock, an enrolment. The trail says who did it.
+
+Nothing is changed on another unit than the one that is known to be there, and the platform's own knowledge of the
+terminal is brought up to date from the unit's counters before the device is anybody else's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+from django.conf import settings
+from django.db import transaction
+
+from devices.domain.dialling import Bounds
+from devices.domain.lease import Lease
+from devices.domain.live import Work, talk
+from devices.domain.sync import require_same_unit
+from devices.driver.errors import KnownUserError, TerminalError, UnfitError, UnknownUserError
+from devices.driver.session import TerminalSession
+from devices.driver.unit import Sizes
+from devices.driver.users import UnitUser, UserFields
+from devices.models import Device
+from iclock.models import Terminal
+from zkbio.accounts.domain.audit import record
+from zkbio.clock import zone
+
+T = TypeVar("T")
+# After these the unit is as it was; after any other error it may not be.
+_NOT_DONE: Final = (KnownUserError, UnfitError, UnknownUserError)
+
+
+def create_user(user_id: str, fields: UserFields, *, actor: object) -> Work[UnitUser]:
+    """Raises KnownUserError where the unit has them already."""
+    return _change(
+        lambda _device, session: session.write_user(user_id, fields, when="new"),
+        actor=actor,
+        action="devices.create_user",
+        detail={"user_id": user_id},
+    )
+
+
+def change_user(user_id: str, fields: UserFields, *, actor: object) -> Work[UnitUser]:
+    """Raises UnknownUserError."""
+    return _change(
+        lambda _device, session: session.write_user(user_id, fields, when="known"),
+        actor=actor,
+        action="devices.change_user",
+        detail={"user_id": user_id},
+    )
+
+
+def delete_user(user_id: str, *, actor: object) -> Work[UnitUser]:
+    """With all their fingers. Raises UnknownUserError."""
+    return _change(
+        lambda _device, session: session.delete_user(user_id),
+        actor=actor,
+        action="devices.delete_user",
+        detail={"user_id": user_id},
+    )
+
+
+def start_enrolment(user_id: str, finger: int, *, actor: object) -> Work[None]:
+    """The unit then asks for the finger three times; nobody waits for it. Raises UnknownUserError."""
+    return _change(
+        lambda _device, session: session.start_enrolment(user_id, finger),
+        actor=actor,
+        action="devices.enrol",
+        detail={"user_id": user_id, "finger": finger},
+        counts=False,
+    )
+
+
+def set_clock(*, actor: object) -> Work[datetime]:
+    """To the time that it is where the terminal hangs."""
+    return _change(
+        lambda device, session: session.set_clock(_wall_of(device)), actor=actor, action="devices.set_clock", detail={}
+    )
+
+
+class _Changed(NamedTuple, Generic[T]):
+    """What came of a change, and what the unit counts then, where it was asked."""
+
+    device: Device
+    outcome: T | TerminalError
+    sizes: Sizes | None
+
+
+def _change(
+    change: Callable[[Device, TerminalSession], T],
+    *,
+    actor: object,
+    action: str,
+    detail: dict[str, Any],
+    counts: bool = True,
+) -> Work[T]:
+    def ask(device: Device, session: TerminalSession) -> _Changed[T]:
+        if device.terminal is not None:
+            require_same_unit(device, session.identity())
+        try:
+            outcome = change(device, session)
+        except _NOT_DONE:
+            raise
+        except TerminalError as error:
+            return _Changed(device, error, None)
+        return _Changed(device, outcome, _sizes(session) if counts else None)
+
+    def work(lease: Lease, bounds: Bounds) -> T:
+        changed = talk(ask)(lease, bounds)
+        outcome = changed.outcome
+        failed = {"error": str(outcome)} if isinstance(outcome, TerminalError) else {}
+        with transaction.atomic():
+            told = {"id": changed.device.key, **detail, **failed}
+            record(actor=actor, action=action, subject=str(changed.device), detail=told)
+            if changed.sizes is not None:
+                _tell_counts(changed.device, changed.sizes)
+        if isinstance(outcome, TerminalError):
+            raise outcome
+        return outcome
+
+    return work
+
+
+def _sizes(session: TerminalSession) -> Sizes | None:
+    """The change is made, whether the unit then still tells what it counts or not; the next visit asks again."""
+    try:
+        return session.sizes()
+    except TerminalError:
+        return None
+
+
+def _tell_counts(device: Device, sizes: Sizes) -> None:
+    Terminal.objects.filter(device=device).update(user_count=sizes.users, fp_count=sizes.fingers)
+
+
+def _wall_of(device: Device) -> datetime:
+    name = device.terminal.time_zone if device.terminal else device.time_zone
+    there = zone(name or settings.ZKBIO_TIME_ZONE)
+    return datetime.now(UTC).astimezone(there).replace(tzinfo=None, microsecond=0)
