@@ -14,7 +14,7 @@ from personnel.api.fields import AttributeField, CardField, PhotoField, PhotoPat
 from personnel.domain.attributes import read_attribute, write_attributes
 from personnel.domain.people import create_employee, update_employee
 from personnel.domain.photos import stored
-from personnel.models import Area, AttributeDefinition, Department, Employee, Position
+from personnel.models import Area, AttributeDefinition, Employee
 from personnel.models.scope import scope_of
 from zkbio.api.fields import IdListField, NaiveTimeField
 from zkbio.api.loose import LooseSerializer
@@ -23,16 +23,31 @@ from zkbio.api.serializers import ZKModelSerializer, ZKReadSerializer
 _FLAGS: Final = ["enable_attendance", "enable_overtime", "enable_holiday", "enable_schedule"]
 
 
-class DepartmentOfEmployeeSerializer(ZKReadSerializer[Department]):
+class DepartmentOfEmployeeSerializer(ZKReadSerializer[Employee]):
+    """Of a row of ``with_places()``."""
+
+    id = serializers.IntegerField(source="department_id")
+    dept_code = serializers.CharField()
+    dept_name = serializers.CharField()
+
     class Meta:
-        model = Department
+        model = Employee
         fields = ["id", "dept_code", "dept_name"]
 
 
-class PositionOfEmployeeSerializer(ZKReadSerializer[Position]):
+class PositionOfEmployeeSerializer(ZKReadSerializer[Employee]):
+    """Of a row of ``with_places()``."""
+
+    id = serializers.IntegerField(source="position_id")
+    position_code = serializers.CharField()
+    position_name = serializers.CharField()
+
     class Meta:
-        model = Position
+        model = Employee
         fields = ["id", "position_code", "position_name"]
+
+    def to_representation(self, instance: Employee) -> Any:
+        return None if instance.position_id is None else super().to_representation(instance)
 
 
 class AreaOfEmployeeSerializer(ZKReadSerializer[Area]):
@@ -43,7 +58,7 @@ class AreaOfEmployeeSerializer(ZKReadSerializer[Area]):
 
 @extend_schema_field(AreaOfEmployeeSerializer(many=True))
 class AreasField(serializers.ReadOnlyField):
-    """The areas of a row of ``with_areas()``."""
+    """The areas of a row of ``with_places()``."""
 
 
 class AttEmployeeSerializer(ZKReadSerializer[Employee]):
@@ -57,8 +72,8 @@ class EmployeeSerializer(ZKReadSerializer[Employee]):
     photo = PhotoPathField()
     full_name = serializers.CharField()
     device_password = SecretField(allow_null=True, help_text="Always null.")
-    department = DepartmentOfEmployeeSerializer()
-    position = PositionOfEmployeeSerializer(allow_null=True)
+    department = DepartmentOfEmployeeSerializer(source="*")
+    position = PositionOfEmployeeSerializer(source="*", allow_null=True)
     attemployee = AttEmployeeSerializer(source="*")
     area = AreasField(source="visible_areas")
     update_time = NaiveTimeField()

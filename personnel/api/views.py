@@ -107,7 +107,7 @@ class DeedsMixin:
 class EmployeeViewSet(DeedsMixin, ZKModelViewSet[Employee]):
     """Employees."""
 
-    queryset = Employee.objects.select_related("department", "position")
+    queryset = Employee.objects.all()
     serializer_class = EmployeeSerializer
     write_serializer_class = FlatEmployeeSerializer
     filterset_class = EmployeeFilter
@@ -117,7 +117,7 @@ class EmployeeViewSet(DeedsMixin, ZKModelViewSet[Employee]):
 
     def get_queryset(self) -> Any:
         found: Any = super().get_queryset()
-        return found if getattr(self, "swagger_fake_view", False) else found.with_areas(self.request.user)
+        return found if getattr(self, "swagger_fake_view", False) else found.with_places(self.request.user)
 
     @cached_property
     def definitions(self) -> list[AttributeDefinition]:

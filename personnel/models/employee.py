@@ -35,14 +35,20 @@ class EmployeeQuerySet(models.QuerySet["Employee"]):
             found = found.filter(models.Exists(inside))
         return found
 
-    def with_areas(self, user: Any) -> EmployeeQuerySet:
-        """Adds ``visible_areas``: of each person's areas those that ``user`` may see, as the API shows them.
+    def with_places(self, user: Any) -> EmployeeQuerySet:
+        """Adds codes and names of department and position, and ``visible_areas``: those that ``user`` may see.
 
-        PostgreSQL makes them with the row, for a quarter of what a second query and its objects cost.
+        All as columns of the row, for a quarter of what further queries and their objects cost.
         """
         area = JSONObject(id="pk", area_code="area_code", area_name="area_name")
         areas = Area.objects.visible_to(user).filter(employees=models.OuterRef("pk")).order_by("pk")
-        return self.annotate(visible_areas=ArraySubquery(areas.values_list(area)))
+        return self.annotate(
+            dept_code=models.F("department__dept_code"),
+            dept_name=models.F("department__dept_name"),
+            position_code=models.F("position__position_code"),
+            position_name=models.F("position__position_name"),
+            visible_areas=ArraySubquery(areas.values_list(area)),
+        )
 
 
 class Employee(models.Model):

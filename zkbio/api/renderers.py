@@ -49,7 +49,7 @@ def json_text(data: Any) -> str:
 def naive_text(moment: datetime) -> str:
     """``2024-06-26 15:46:45``: a naive time as it stands, an aware one in ZKBIO_TIME_ZONE."""
     shown = moment if timezone.is_naive(moment) else timezone.localtime(moment, timezone.get_default_timezone())
-    return f"{shown:%Y-%m-%d %H:%M:%S}"
+    return shown.replace(tzinfo=None).isoformat(" ", "seconds")
 
 
 def _json(data: Any) -> bytes:

@@ -13,6 +13,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
+from personnel.domain.seed import seed_after_migrate
 from personnel.models import Area, AreaLimit, Department, DepartmentLimit, Employee
 from personnel.signals import people_changed, templates_withdrawn
 from zkbio.accounts.domain.tokens import issue_token
@@ -103,7 +104,9 @@ def person(db: None) -> Caller:
 def places(db: None) -> dict[int, Area]:
     """Areas 2, 3 and 4 ; 4 lies below 2."""
     two, three = (Area.objects.create(id=pk, area_code=str(pk), area_name=f"Area {pk}") for pk in (2, 3))
-    return {2: two, 3: three, 4: Area.objects.create(id=4, area_code="4", area_name="Area 4", parent_area=two)}
+    four = Area.objects.create(id=4, area_code="4", area_name="Area 4", parent_area=two)
+    seed_after_migrate()  # leads the sequences past these ids
+    return {2: two, 3: three, 4: four}
 
 
 @pytest.fixture
@@ -113,7 +116,9 @@ def offices(db: None) -> dict[int, Department]:
         pk: Department.objects.create(id=pk, dept_code=f"d{pk}", dept_name=f"Dept {pk}", parent_dept_id=1)
         for pk in (2, 3)
     }
-    return {**made, 4: Department.objects.create(id=4, dept_code="d4", dept_name="Dept 4", parent_dept=made[2])}
+    made[4] = Department.objects.create(id=4, dept_code="d4", dept_name="Dept 4", parent_dept=made[2])
+    seed_after_migrate()
+    return made
 
 
 @pytest.fixture
