@@ -6,14 +6,17 @@ Commands and settings are those of ./script/start; PostgreSQL, Redis and the sec
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from zkbio.launcher import roles, secret_file
-from zkbio.launcher.options import Options
+from zkbio.launcher.environment import own_names
+from zkbio.launcher.options import Options, read_certificate_files
 from zkbio.launcher.start import answers
 from zkbio.launcher.state import ROOT, StateDir
+from zkbio.launcher.trouble import LaunchError
 
 # Names of the services in docker-compose.yml; the passwords have no character that a URL would have to escape.
 DATABASE_URL = "postgres://zkbio:{POSTGRES_PASSWORD}@postgres:5432/zkbio"
@@ -21,18 +24,39 @@ REDIS_URL = "redis://:{REDIS_PASSWORD}@redis:6379/0"
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    try:
+        return run(arguments, environ)
+    except LaunchError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    options = options_of(environ)
     match arguments:
+        case ["migrate"] if environ.get("DEVICES_FILE", "").strip():
+            migrated = subprocess.run(role_command("migrate", options), env=dict(environ), check=False).returncode
+            return migrated or subprocess.run(roles.devices_file_command(), env=dict(environ), check=False).returncode
         case ["web" | "worker" | "beat" | "migrate" as role]:
-            command = role_command(role, options_of(environ))
-            more = roles.WEB_SETTINGS if role == "web" else {}
+            command = role_command(role, options)
+            more = web_settings(options) if role == "web" else {}
             os.execve(command[0], command, {**environ, **more})  # noqa: S606 - so that signals reach the role itself
         case ["health"]:
-            return 0 if answers(options_of(environ), {"ALLOWED_HOSTS": "localhost", **environ}) else 1
+            return 0 if answers(options, {"ALLOWED_HOSTS": "localhost", **environ}) else 1
         case ["secrets"]:
             print(secrets_file(), end="")
             return 0
     print(__doc__, file=sys.stderr)
     return 2
+
+
+def web_settings(options: Options) -> dict[str, str]:
+    """With a certificate that can be served, where one is wanted. Raises LaunchError."""
+    if options.certificate is None:
+        return roles.WEB_SETTINGS
+    for remark in options.certificate.prepare(own_names(options.host)):
+        print(remark, file=sys.stderr)
+    return {**roles.WEB_SETTINGS, "SECURE_COOKIES": "1"}
 
 
 def role_command(role: str, options: Options) -> list[str]:
@@ -48,7 +72,9 @@ def role_command(role: str, options: Options) -> list[str]:
 def options_of(environ: Mapping[str, str]) -> Options:
     """Where the web role listens; the state folder is not used, for a container keeps nothing in it."""
     host, port = environ.get("API_HOST", "0.0.0.0"), int(environ.get("API_PORT", "8097"))  # noqa: S104
-    return Options(state=StateDir(Path("/data")), host=host, port=port)
+    state = StateDir(Path("/data"))
+    given = {name: value for name, value in environ.items() if value.strip()}
+    return Options(state=state, host=host, port=port, certificate=read_certificate_files(given, state, asked=False))
 
 
 def secrets_file() -> str:

@@ -49,6 +49,7 @@ def curl_line(options: Options, *, username: str, password: str | None) -> str:
     asked = "" if password else ': "${ADMIN_PASSWORD:?set it to the password of the first start}" && '
     secret = shlex.quote(f"password={password}") if password else '"password=$ADMIN_PASSWORD"'
     login = f"--data-urlencode {shlex.quote(f'username={username}')} --data-urlencode {secret}"
-    token = f'curl -s {login} {options.url}api-token-auth/ | sed \'s/.*"token": *"\\([^"]*\\)".*/\\1/\''
+    curl = f"curl -s --cacert {shlex.quote(str(options.certificate.cert))}" if options.certificate else "curl -s"
+    token = f'{curl} {login} {options.url}api-token-auth/ | sed \'s/.*"token": *"\\([^"]*\\)".*/\\1/\''
     punches = f"'{options.url}iclock/api/transactions/?ordering=-id&page_size=3'"
-    return f'{asked}curl -s -H "Authorization: Token $({token})" {punches}'
+    return f'{asked}{curl} -H "Authorization: Token $({token})" {punches}'

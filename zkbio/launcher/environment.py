@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 
 import psutil
 
@@ -30,12 +31,15 @@ def program_environment(
         "MEDIA_ROOT": str(state.media),
         "PYTHONUNBUFFERED": "1",
     }
-    given = {name: value for name, value in base.items() if value.strip() or name not in ours}
+    given = {name: value for name, value in base.items() if value.strip() or name not in {*ours, "DEVICES_FILE"}}
     for name in ("ADMIN_PASSWORD", "BOOTSTRAP_BEGAN"):
         given.pop(name, None)  # no running program needs to know it
+    if "DEVICES_FILE" in given:
+        given["DEVICES_FILE"] = str(Path(given["DEVICES_FILE"].strip()).absolute())
     return {
         **ours,
         **given,
+        **({"SECURE_COOKIES": "1"} if options.certificate else {}),
         "DJANGO_SETTINGS_MODULE": "zkbio.settings",
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,

@@ -15,6 +15,7 @@ import psycopg2
 import redis
 
 from zkbio.launcher.state import DEMO_STATE, USUAL_STATE, StateDir
+from zkbio.launcher.tls import Certificate
 from zkbio.launcher.trouble import LaunchError
 
 WILDCARDS = {"0.0.0.0", "::", "[::]", ""}  # noqa: S104 - recognised, not bound
@@ -30,28 +31,35 @@ class Options:
     database_url: str | None = None  # None: the embedded server
     redis_url: str | None = None
     demo: bool = False
+    certificate: Certificate | None = None  # None: plain HTTP
 
     @property
     def url(self) -> str:
         host = "localhost" if self.host in WILDCARDS else self.host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
+        return f"{'https' if self.certificate else 'http'}://{f'[{host}]' if ':' in host else host}:{self.port}/"
 
     def command(self, **changed: object) -> str:
         """What to type for the same start, but for these variables."""
         default = DEMO_STATE if self.demo else USUAL_STATE
         kept = {} if self.state.root == default else {"STATE_DIR": self.state.root}
+        if self.certificate and self.certificate != usual_certificate(self.state):
+            kept |= {"CERT_FILE": self.certificate.cert, "KEY_FILE": self.certificate.key}
         words = [f"{name}={shlex.quote(str(value))}" for name, value in {**kept, **changed}.items()]
-        return " ".join([*words, "./script/start", *(["--demo"] if self.demo else [])])
+        chosen = {"--demo": self.demo, "--tls": self.certificate is not None}
+        return " ".join([*words, "./script/start", *(word for word, wanted in chosen.items() if wanted)])
 
 
 def read_options(environ: Mapping[str, str], arguments: Sequence[str] = ()) -> Options:
-    unknown = [word for word in arguments if word != "--demo"]
+    unknown = [word for word in arguments if word not in {"--demo", "--tls"}]
     if unknown:
-        raise LaunchError(f"./script/start knows no {unknown[0]!r}; its only option is --demo (docs/operations.md).")
+        raise LaunchError(
+            f"./script/start knows no {unknown[0]!r}; its options are --demo and --tls (docs/operations.md)."
+        )
     given = {name: value for name, value in environ.items() if value.strip()}
     demo = "--demo" in arguments
+    state = StateDir(Path(given.get("STATE_DIR", DEMO_STATE if demo else USUAL_STATE)).absolute())
     return Options(
-        state=StateDir(Path(given.get("STATE_DIR", DEMO_STATE if demo else USUAL_STATE)).absolute()),
+        state=state,
         host=given.get("API_HOST", Options.host),
         port=read_port(given.get("API_PORT", str(Options.port))),
         admin_username=given.get("ADMIN_USERNAME"),
@@ -59,6 +67,21 @@ def read_options(environ: Mapping[str, str], arguments: Sequence[str] = ()) -> O
         database_url=read_url("DATABASE_URL", given.get("DATABASE_URL"), ("postgres", "postgresql")),
         redis_url=read_url("REDIS_URL", given.get("REDIS_URL"), ("redis", "rediss")),
         demo=demo,
+        certificate=read_certificate_files(given, state, asked="--tls" in arguments),
+    )
+
+
+def usual_certificate(state: StateDir) -> Certificate:
+    return Certificate(cert=state.root / "cert.pem", key=state.root / "key.pem")
+
+
+def read_certificate_files(given: Mapping[str, str], state: StateDir, *, asked: bool) -> Certificate | None:
+    """Who names a certificate or its key wants TLS."""
+    if not asked and not {"CERT_FILE", "KEY_FILE"} & given.keys():
+        return None
+    usual = usual_certificate(state)
+    return Certificate(
+        cert=Path(given.get("CERT_FILE", usual.cert)).absolute(), key=Path(given.get("KEY_FILE", usual.key)).absolute()
     )
 
 

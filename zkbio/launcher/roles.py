@@ -12,6 +12,7 @@ from zkbio.launcher.owner import ENVIRON
 from zkbio.launcher.processes import Running, recall, remember, spawn
 from zkbio.launcher.state import ROOT, StateDir
 from zkbio.launcher.supervisor import Service
+from zkbio.launcher.tls import Certificate
 
 WEB_WORKERS = 2
 # Connections a process (the Celery worker opens one for a visit), and for how long one query may hold it up.
@@ -31,6 +32,14 @@ def web_command(options: Options) -> list[str]:
         *("--timeout", "120", "--graceful-timeout", "4", "--keep-alive", "5"),
         *("--limit-request-line", "8190", "--limit-request-fields", "100", "--limit-request-field_size", "8190"),
         *("--log-level", "warning", "--no-control-socket"),
+        *(tls_words(options.certificate) if options.certificate else ()),
+    ]
+
+
+def tls_words(certificate: Certificate) -> list[str]:
+    return [
+        *("--config", "python:zkbio.launcher.handshakes"),
+        *("--certfile", str(certificate.cert), "--keyfile", str(certificate.key)),
     ]
 
 
@@ -48,6 +57,10 @@ def beat_command() -> list[str]:
         *(sys.executable, "-m", "celery", "--quiet", "-A", "zkbio.celery:app", "beat"),
         *("--scheduler", "celery.beat:Scheduler", "--pidfile=", "--loglevel", "INFO"),
     ]
+
+
+def devices_file_command() -> list[str]:
+    return [sys.executable, str(ROOT / "manage.py"), "import_devices", "--at-start"]
 
 
 def simulator_command(first_port: int) -> list[str]:

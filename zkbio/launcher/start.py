@@ -7,18 +7,19 @@ import http.client
 import os
 import secrets
 import signal
+import ssl
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from zkbio.launcher import demo, roles
-from zkbio.launcher.environment import program_environment
+from zkbio.launcher.environment import own_names, program_environment
 from zkbio.launcher.options import WILDCARDS, Options, read_options, require_database, require_free_port, require_redis
 from zkbio.launcher.postgres import EmbeddedPostgres, last_line
 from zkbio.launcher.processes import Running, recall, spawn, wait_until
 from zkbio.launcher.signals import StopSignals
-from zkbio.launcher.state import ROOT, StateDir
+from zkbio.launcher.state import ROOT, StateDir, devices_file_note, write_private
 from zkbio.launcher.supervisor import Service, Supervisor, say
 from zkbio.launcher.trouble import LaunchError, StopRequestedError
 from zkbio.launcher.valkey import EmbeddedValkey
@@ -118,9 +119,11 @@ class Start:
     def bring_up(self) -> None:
         self.clear_away()
         require_free_port(self.options)
+        self.certificate()
         database_url, redis_url = self.stores()
         self.environ = program_environment(self.base, self.options, database_url=database_url, redis_url=redis_url)
         self.django_step("Migrating the database", "migrate", "--noinput", "-v", "1")
+        self.devices_file()
         self.django_step("Collecting static files", "collectstatic", "--noinput", "-v", "0")
         self.administrator()
         self.programs()
@@ -132,6 +135,11 @@ class Start:
         left = roles.stop_leftovers(self.state)
         if left:
             say(f"An earlier start was killed; ended what it left: {', '.join(left)}.")
+
+    def certificate(self) -> None:
+        if self.options.certificate is not None:
+            with step("Looking after the certificate") as remarks:
+                remarks.extend(self.options.certificate.prepare(own_names(self.options.host)))
 
     # -- PostgreSQL and Redis
 
@@ -199,6 +207,19 @@ class Start:
             reason = said.rpartition("ImproperlyConfigured: ")[2]
             raise LaunchError(f"The step '{name}' failed: {reason} (all of it: {log})")
         return said
+
+    def devices_file(self) -> None:
+        """Here, so that the web server's processes don't race for it. Whatever it holds stops nothing."""
+        note = devices_file_note(self.state)
+        note.unlink(missing_ok=True)
+        if "DEVICES_FILE" not in self.environ:
+            return
+        write_private(note, f"{self.environ['DEVICES_FILE']}\n")
+        with step(f"Loading {self.environ['DEVICES_FILE']}") as remarks:
+            try:
+                remarks.append(self.run_once("import_devices", roles.devices_file_command(), {}))
+            except LaunchError as error:
+                remarks.append(str(error))
 
     def administrator(self) -> None:
         name = self.options.admin_username or "admin"
@@ -287,6 +308,9 @@ def answers(options: Options, environ: Mapping[str, str]) -> bool:
     host = options.host.strip("[]")
     host = host if host not in WILDCARDS else "::1" if ":" in host else "127.0.0.1"
     connection = http.client.HTTPConnection(host, options.port, timeout=10)
+    if options.certificate:  # ours, whatever names it holds
+        context = ssl._create_unverified_context()  # noqa: S323
+        connection = http.client.HTTPSConnection(host, options.port, timeout=10, context=context)
     try:
         connection.request("GET", "/admin/login/", headers={"Host": name})
         return connection.getresponse().status < 400

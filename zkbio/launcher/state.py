@@ -63,6 +63,11 @@ class StateDir:
             )
 
 
+def devices_file_note(state: StateDir) -> Path:
+    """Which DEVICES_FILE the platform was started with, for ./script/manage, whose changes belong there too."""
+    return state.run / "devices-file"
+
+
 def write_private(path: Path, text: str) -> None:
     """Readable by its owner only, whole or not at all, and on the disk when this returns."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")

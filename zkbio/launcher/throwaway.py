@@ -97,4 +97,5 @@ def throwaway_servers(base: Mapping[str, str], *, with_redis: bool, durable: boo
 OPERATORS = {
     *("DATABASE_URL", "REDIS_URL", "STATE_DIR", "STATIC_ROOT", "MEDIA_ROOT", "SECRET_KEY", "TOKEN_KEY", "FIELD_KEYS"),
     *("ALLOWED_HOSTS", "DEVICE_NETWORKS", "API_HOST", "API_PORT", "ADMIN_USERNAME", "ADMIN_PASSWORD"),
+    *("DEVICES_FILE", "CERT_FILE", "KEY_FILE", "SECURE_COOKIES", "HTTPS_ONLY", "TRUST_PROXY"),
 }
