@@ -8,16 +8,24 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import Max, OuterRef, QuerySet, Subquery
 from django.db.models.functions import JSONObject
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from devices.domain import schedule
+from devices.domain import registry_file, schedule
 from devices.domain.registry import check_encoding, check_host, normalise_key, parse_comm_key, set_polled
 from devices.models import Device, SyncRun
-from zkbio.admin import BoundedPaginator, ReadOnlyAdmin, SecretField, TypedColumnsAdmin, second, tell_secret
+from zkbio.admin import (
+    BoundedPaginator,
+    ReadOnlyAdmin,
+    SecretField,
+    TypedColumnsAdmin,
+    second,
+    tell_secret,
+    visible_rows,
+)
 
 RUNS_SHOWN: Final = 10
 KEY_HELP: Final = "Its name in URLs: letters, digits, - and _. “Back door” is kept as back_door."
@@ -86,7 +94,15 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Device]:
         last = SyncRun.objects.filter(device=OuterRef("pk")).order_by("-id")
         told = JSONObject(outcome="outcome", code="error_code", error="error")
-        return Device.objects.select_related("terminal").annotate(last_run=Subquery(last.values(told=told)[:1]))
+        devices = visible_rows(Device.objects.select_related("terminal"), request)
+        return devices.annotate(last_run=Subquery(last.values(told=told)[:1]))
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """With what keeps devices.json from saying the same."""
+        path = registry_file.configured_path()
+        if path is not None and (trouble := registry_file.trouble(path)):
+            self.message_user(request, trouble, messages.WARNING)
+        return super().changelist_view(request, extra_context)
 
     def save_model(self, request: HttpRequest, obj: Device, form: forms.ModelForm[Device], change: bool) -> None:
         """Who mends what kept a device from answering need not wait for the end of its back-off."""

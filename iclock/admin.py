@@ -27,7 +27,7 @@ from iclock.models import (
 )
 from iclock.models.terminal import State
 from iclock.punch import PUNCH_STATES, VERIFY_TYPES, Source
-from zkbio.admin import COUNTED_ROWS, BoundedPaginator, ReadOnlyAdmin, TypedColumnsAdmin, second
+from zkbio.admin import COUNTED_ROWS, BoundedPaginator, ReadOnlyAdmin, TypedColumnsAdmin, second, visible_rows
 
 SHOWN_BYTES: Final = 256
 _PER_PAGE: Final = 100
@@ -98,7 +98,7 @@ class TerminalAdmin(TypedColumnsAdmin[Terminal]):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Terminal]:
-        return Terminal.objects.with_state()
+        return visible_rows(Terminal.objects.with_state(), request)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Terminal | None = None) -> Any:
         """The serial number is what punches are joined by."""
@@ -195,7 +195,8 @@ class TerminalFilter(admin.SimpleListFilter):
     parameter_name = "terminal"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        named = list(Terminal.objects.order_by("alias", "sn").values_list("sn", "alias")[: FILTERED_TERMINALS + 1])
+        terminals = visible_rows(Terminal.objects.order_by("alias", "sn"), request)
+        named = list(terminals.values_list("sn", "alias")[: FILTERED_TERMINALS + 1])
         return named if len(named) <= FILTERED_TERMINALS else []
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -254,7 +255,7 @@ class TransactionAdmin(ReadOnlyAdmin[Transaction]):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Transaction]:
-        return Transaction.objects.live()
+        return visible_rows(Transaction.objects.live(), request)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Transaction], search_term: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from django import forms
 from django.contrib import admin
@@ -17,8 +17,9 @@ from django.http import HttpRequest
 from personnel import admin_limits, admin_resignations, admin_staff  # noqa: F401 - they register themselves
 from personnel.domain import people
 from personnel.domain.attributes import is_reserved, read_attribute, write_attributes
-from personnel.domain.tree import PARENT_FIELD, SEED_ID, Node, delete_node, people_in, save_node, would_cycle
+from personnel.domain.tree import PARENT_FIELD, SEED_ID, Node, delete_node, moves, people_in, save_node, would_cycle
 from personnel.models import Area, AttributeDefinition, Department, Employee, Position, StaffToken
+from personnel.models.scope import Scope, scope_of
 from personnel.validators import read_card
 from zkbio.admin import DeclaredFiltersAdmin, SecretField, tell_secret
 
@@ -26,10 +27,16 @@ _ATTRIBUTE: Final = "attribute_{}"
 
 
 class TreeForm(forms.ModelForm[Any]):
+    scope: ClassVar[Scope]
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         node: Node = self.instance
         field = PARENT_FIELD[type(node)]
+        try:
+            moves(type(node)._default_manager.filter(pk=node.pk).first() or node, cleaned, scope=self.scope)
+        except ValidationError as error:
+            self.add_error(None, error)
         if would_cycle(node, cleaned.get(field)):
             self.add_error(field, f"“{cleaned[field]}” lies below this row; a row can't lie below itself.")
         return cleaned
@@ -39,11 +46,16 @@ class TreeAdmin(DeclaredFiltersAdmin[Any]):
     """A row with a code, a name and a parent; row 1 stays."""
 
     form = TreeForm
+    ordering = ("id",)
     list_per_page = 100
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        everything: QuerySet[Any] = self.model._default_manager.annotate(people=Count("employees"))
-        return everything
+        rows: QuerySet[Any] = super().get_queryset(request).annotate(people=Count("employees"))
+        return rows
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        limited = type("TreeForm", (self.form,), {"scope": scope_of(request.user)})
+        return super().get_form(request, obj, change, **{"form": limited, **kwargs})
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_delete_permission(request, obj) and (obj is None or obj.pk != SEED_ID)
@@ -51,7 +63,8 @@ class TreeAdmin(DeclaredFiltersAdmin[Any]):
     def save_model(self, request: HttpRequest, obj: Any, form: forms.ModelForm[Any], change: bool) -> None:
         # The form has set its values already; what is saved is compared with what is stored.
         values = {name: form.cleaned_data[name] for name in form.changed_data}
-        save_node(type(obj)._default_manager.get(pk=obj.pk) if change else obj, values)
+        node = type(obj)._default_manager.get(pk=obj.pk) if change else obj
+        save_node(node, values, scope=scope_of(request.user))
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         listed, counts, missing, protected = super().get_deleted_objects(objs, request)
@@ -245,7 +258,8 @@ class EmployeeAdmin(DeclaredFiltersAdmin[Employee]):
     def save_model(self, request: HttpRequest, obj: Employee, form: Any, change: bool) -> None:
         values, areas = form.values(), form.cleaned_data["areas"]
         if change:
-            people.update_employee(obj.pk, values, areas=areas if "areas" in form.changed_data else None)
+            moved = areas if "areas" in form.changed_data else None
+            people.update_employee(obj.pk, values, areas=moved, scope=scope_of(request.user))
             return
         obj.device_password, obj.self_password = values.get("device_password", ""), values.get("self_password", "")
         write_attributes(obj, values["attributes"])
@@ -255,10 +269,10 @@ class EmployeeAdmin(DeclaredFiltersAdmin[Employee]):
         """Areas are saved already, with everything else."""
 
     def delete_model(self, request: HttpRequest, obj: Employee) -> None:
-        people.delete_employees([obj.pk])
+        people.delete_employees([obj.pk], scope=scope_of(request.user))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Employee]) -> None:
-        people.delete_employees(list(queryset.values_list("pk", flat=True)))
+        people.delete_employees(list(queryset.values_list("pk", flat=True)), scope=scope_of(request.user))
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Tokens go with their owner, though nobody deletes one by itself."""

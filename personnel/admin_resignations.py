@@ -10,6 +10,7 @@ from django.http import HttpRequest
 
 from personnel.domain.resignations import change_resignation, reinstate, resign
 from personnel.models import Resignation
+from personnel.models.scope import scope_of
 from zkbio.admin import DeclaredFiltersAdmin
 
 
@@ -33,11 +34,11 @@ class ResignationAdmin(DeclaredFiltersAdmin[Resignation]):
         if change:
             change_resignation(obj.pk, typed)
             return
-        [made] = resign([typed.pop("employee").pk], **typed)
+        [made] = resign([typed.pop("employee").pk], **typed, scope=scope_of(request.user))
         obj.pk = made.pk
 
     def delete_model(self, request: HttpRequest, obj: Resignation) -> None:
-        reinstate([obj.employee_id])
+        reinstate([obj.employee_id], scope=scope_of(request.user))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Resignation]) -> None:
-        reinstate(list(queryset.values_list("employee", flat=True)))
+        reinstate(list(queryset.values_list("employee", flat=True)), scope=scope_of(request.user))

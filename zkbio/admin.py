@@ -45,10 +45,19 @@ admin.site.login_form = LoginForm
 
 
 class DeclaredFiltersAdmin(admin.ModelAdmin[M]):
-    """Lists answer to their declared filters, searches and relations only.
+    """Lists answer to their declared filters, searches and relations only, and show what their user may see.
 
     Django lets any column be asked for in the address of a list, which reads stored hashes out letter by letter.
     """
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[M]:
+        return visible_rows(super().get_queryset(request), request)
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return _limited(super().formfield_for_foreignkey(db_field, request, **kwargs), request)
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return _limited(super().formfield_for_manytomany(db_field, request, **kwargs), request)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         names = (name for name in self._asked_by(request) if lookup.startswith(name))
@@ -110,6 +119,19 @@ def tell_secret(field: forms.Field, *, is_set: bool) -> None:
     """Say beneath the field of a secret whether there is a value now."""
     now = "One is set; leave this empty to keep it." if is_set else "None is set."
     field.help_text = f"{field.help_text} {now}".strip()
+
+
+def visible_rows(rows: QuerySet[M], request: HttpRequest) -> QuerySet[M]:
+    """Within the limits of the user who asks, of those models that have any."""
+    visible: QuerySet[M] = rows.visible_to(request.user) if hasattr(rows, "visible_to") else rows
+    return visible
+
+
+def _limited(field: Any, request: HttpRequest) -> Any:
+    """A field whose choices are what the user may see."""
+    if field is not None:
+        field.queryset = visible_rows(field.queryset, request)
+    return field
 
 
 def second(moment: datetime | None) -> str:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 
 from devices.models.device import Device
+from personnel.models.scope import scope_of
+
+
+class SyncRunQuerySet(models.QuerySet["SyncRun"]):
+    def visible_to(self, user: Any) -> SyncRunQuerySet:
+        """Those of devices that ``user`` may see."""
+        if scope_of(user).areas is None:
+            return self
+        return self.filter(device__in=Device.objects.visible_to(user).order_by())
 
 
 class SyncRun(models.Model):
@@ -37,6 +48,8 @@ class SyncRun(models.Model):
     quarantined = models.PositiveIntegerField(default=0)
     users = models.PositiveIntegerField(null=True)
     drift = models.IntegerField("clock drift, seconds", null=True)
+
+    objects = SyncRunQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]

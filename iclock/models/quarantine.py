@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 
 from iclock.models.terminal import Terminal
 from iclock.punch import Source
+from personnel.models.scope import scope_of
+
+
+class QuarantinedRecordQuerySet(models.QuerySet["QuarantinedRecord"]):
+    def visible_to(self, user: Any) -> QuarantinedRecordQuerySet:
+        """Those of terminals that ``user`` may see; in whose department they belong nobody knows."""
+        scope = scope_of(user)
+        if scope.unlimited:
+            return self
+        if scope.areas is None:
+            return self.none()
+        return self.filter(terminal_sn__in=Terminal.objects.visible_to(user).order_by().values("sn"))
 
 
 class QuarantinedRecord(models.Model):
@@ -28,6 +42,8 @@ class QuarantinedRecord(models.Model):
         null=True,
         related_name="+",
     )
+
+    objects = QuarantinedRecordQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]

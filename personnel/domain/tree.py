@@ -30,7 +30,7 @@ def save_node(node: Node, values: Mapping[str, Any], *, scope: Scope = EVERYTHIN
     """Create or change a row. Raises ValidationError where its parent can't be its parent."""
     with transaction.atomic():
         parent = PARENT_FIELD[type(node)]
-        moved, before = _moves(node, values, scope=scope), getattr(node, f"{parent}_id")
+        moved, before = moves(node, values, scope=scope), getattr(node, f"{parent}_id")
         for name, value in values.items():
             setattr(node, name, value)
         if moved and would_cycle(node, values[parent]):
@@ -63,7 +63,7 @@ def people_in(node: Node) -> list[Employee]:
     return list(node.employees.all()) if isinstance(node, Area) else []
 
 
-def _moves(node: Node, values: Mapping[str, Any], *, scope: Scope) -> bool:
+def moves(node: Node, values: Mapping[str, Any], *, scope: Scope) -> bool:
     """Whether ``values`` give the row another parent. Raises ValidationError for a place outside of ``scope``."""
     field = PARENT_FIELD[type(node)]
     limits = {Department: scope.departments, Area: scope.areas}.get(type(node))
