@@ -39,6 +39,9 @@ class Roster:
         remembered: Collection[int] = (),
     ) -> None:
         self._users = {user.uid: user for user in users}
+        self._uids: dict[str, set[int]] = {}
+        for user in self._users.values():
+            self._uids.setdefault(user.user_id, set()).add(user.uid)
         self._width = width
         self._encoding = encoding
         self._capacity = capacity
@@ -47,11 +50,13 @@ class Roster:
 
     def find(self, who: str | int) -> UnitUser:
         """By user id, or by uid. Raises UnknownUserError, and UnfitError when two people have the user id."""
-        return find_user(self._users.values(), who)
+        uids = {who} & self._users.keys() if isinstance(who, int) else self._uids.get(who, set())
+        return find_user([self._users[uid] for uid in sorted(uids)], who)
 
     def holds(self, row: bytes) -> bool:
         """Whether the unit has this very row already."""
-        return any(user.raw == row for user in self._users.values())
+        user = self._users.get(int.from_bytes(row[:2], "little"))
+        return user is not None and user.raw == row
 
     def row_for(self, user_id: str, fields: UserFields, *, when: When) -> bytes:
         """The row that makes ``user_id`` be as ``fields`` say; `take` it once it is written.
@@ -73,6 +78,7 @@ class Roster:
         """The unit acknowledged the row."""
         user = decode_user(row, encoding=self._encoding)
         self._users[user.uid] = user
+        self._uids.setdefault(user.user_id, set()).add(user.uid)
         return user
 
     def _blank_row(self, user_id: str) -> bytes:

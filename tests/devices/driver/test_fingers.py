@@ -49,7 +49,8 @@ from devices.simulator import (
 PEOPLE = (SimUser(7, "1001", "Anna", time_zones=(1, 2, 0, 9)), SimUser(3, "1002", "Bob"))
 HELD = (SimTemplate(7, 6, b"SS21" + bytes(range(1, 250)) * 5, valid=3), SimTemplate(7, 1, b"SS21 one"))
 OTHERS = tuple(SimTemplate(3, finger, bytes((finger + 1,)) * 900) for finger in range(10))
-SPEC = TerminalSpec(serial="FP1", users=PEOPLE, templates=HELD + OTHERS)
+# It waits longer than any test for an event's acknowledgement.
+SPEC = TerminalSpec(serial="FP1", users=PEOPLE, templates=HELD + OTHERS, event_pace=30)
 OLD = replace(SPEC, user_width=28, punch_width=16, users=(replace(PEOPLE[0], time_zones=(1, 0, 0, 0)), PEOPLE[1]))
 
 
@@ -95,6 +96,7 @@ def test_a_unit_without_fingers_is_not_asked_for_its_table() -> None:
             session.fingers("9")
 
     assert p.CMD_GET_USERTEMP not in terminal.commands()
+    assert terminal.commands().count(p.CMD_PREPARE_BUFFER) == 2  # for the people, twice
 
 
 @pytest.mark.parametrize("fault", [SmallFrames(), CountOff(of="templates", by=1, times=2), StrayEvent(command=88)])

@@ -214,6 +214,8 @@ def test_each_new_person_counts_for_the_next_one() -> None:
     uids = [people.take(people.row_for(user_id, UserFields(), when="new")).uid for user_id in ("8", "9")]
 
     assert uids == [2, 3]
+    with pytest.raises(KnownUserError):
+        people.row_for("9", UserFields(), when="new")
     with pytest.raises(FullError):
         people.row_for("10", UserFields(), when="new")
 

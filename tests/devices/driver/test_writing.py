@@ -164,6 +164,22 @@ def test_one_person_who_does_not_fit_keeps_nobody_else_out(terminal: SimulatedTe
     ]
 
 
+def test_a_link_that_breaks_is_nobodys_own_outcome(terminal: SimulatedTerminal) -> None:
+    terminal.faults = Faults(Close(command=p.CMD_USER_WRQ))
+
+    with pytest.raises(UnreachableError), talk(terminal) as session:
+        session.write_users({"5": UserFields(), "6": UserFields()})
+
+    assert [user.user_id for user in terminal.users()] == ["1001", "1002", "5"]
+
+
+def test_a_terminal_is_left_politely_after_a_clean_no(terminal: SimulatedTerminal) -> None:
+    with pytest.raises(KnownUserError):
+        write(terminal, "1001", UserFields(), when="new")
+
+    assert terminal.commands()[-1] == p.CMD_EXIT
+
+
 def test_many_people_cost_two_readings_of_the_table(terminal: SimulatedTerminal) -> None:
     with talk(terminal) as session:
         session.write_users({str(number): UserFields(card=number) for number in range(1, 101)})
