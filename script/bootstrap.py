@@ -21,6 +21,7 @@ INSTALLED = VENV / "installed-requirements"  # one sha256 a line, of the files t
 INSTALLING = VENV / "installing"  # exists while pip works, so that a cut install is noticed
 COMMANDS = ("start", "test", "check", "bench", "manage")
 DEVELOPMENT = ("test", "check")
+PATHS = ("STATE_DIR", "DEVICES_FILE", "CERT_FILE", "KEY_FILE")  # relative ones are the caller's
 
 
 def give_up(sentence: str) -> NoReturn:
@@ -38,8 +39,10 @@ def main(arguments: list[str]) -> NoReturn:
     if arguments[0] in DEVELOPMENT:
         files.append(ROOT / "requirements-dev.txt")
     prepare_environment(files)
-    if state_dir := os.environ.get("STATE_DIR"):
-        os.environ["STATE_DIR"] = str(Path(state_dir).expanduser().absolute())
+    for name in PATHS:
+        if given := os.environ.get(name, "").strip():
+            os.environ[name] = str(Path(given).expanduser().absolute())
+    os.environ["CALLED_FROM"] = str(Path.cwd())  # where the files are that the caller names to manage.py
     os.chdir(ROOT)
     os.execv(PYTHON, [str(PYTHON), "-m", "zkbio.launcher", *arguments])  # noqa: S606 - the point of this program
 

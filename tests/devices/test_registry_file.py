@@ -379,6 +379,15 @@ def test_an_end_between_two_writes_makes_no_entry_look_edited(committed, path, m
     assert read(path)["gate"]["name"] == "Newest"
 
 
+def test_the_administration_says_what_is_wrong_with_the_file(admin_client, path):
+    path.write_text("{")
+    page = admin_client.get("/admin/devices/device/").content.decode()
+    assert f"{path} is not JSON (line 1, column 2" in page
+    path.unlink()
+    load_at_start(path)
+    assert str(path) not in admin_client.get("/admin/devices/device/").content.decode()
+
+
 # -- several processes
 
 _REGISTER = """

@@ -20,6 +20,8 @@ from zkbio.launcher.valkey import free_port
 _FENCED = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _INDENTED = re.compile(r"(?:^|\n\n)((?:    .+\n)+)")
 # Tested by name elsewhere: the start by tests/e2e/test_launcher.py, the other two by whoever runs this.
+# A documented request that is refused ends the shell.
+STRICT_CURL = 'curl() { command curl --fail "$@"; }\n'
 ELSEWHERE = {"./script/start --demo", "./script/test"}
 
 
@@ -53,8 +55,11 @@ def checkout(launch: Launch, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(script: str, launch: Launch, gate: SimulatedTerminal, checkout: Path) -> subprocess.CompletedProcess[str]:
-    here = script.replace("192.168.1.201", f"{gate.host} --port {gate.port}").replace(
-        "localhost:8097", f"127.0.0.1:{launch.port}"
+    in_json = f'"ip": "{gate.host}", "port": {gate.port}'
+    here = (
+        script.replace('"ip": "192.168.1.201"', in_json)
+        .replace("192.168.1.201", f"{gate.host} --port {gate.port}")
+        .replace("localhost:8097", f"127.0.0.1:{launch.port}")
     )
     environ = {
         "PATH": os.environ["PATH"],
@@ -95,9 +100,11 @@ def test_the_documents_commands_run_one_after_the_other(
     """``but`` one that never ends, which another test runs."""
     script = "".join(block for block in commands(document) if not any(word in block for word in but))
 
-    done = run(script, launch, gate, checkout)
+    done = run(STRICT_CURL + script, launch, gate, checkout)
 
     assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
+    assert '"success":false' not in done.stdout
+    assert (checkout / "devices-backup.json").exists() is (document == "docs/devices.md"), "a path is the caller's"
 
 
 def test_a_backup_can_be_made_and_restored(launch: Launch, gate: SimulatedTerminal, checkout: Path) -> None:

@@ -32,7 +32,7 @@ def program_environment(
         "PYTHONUNBUFFERED": "1",
     }
     given = {name: value for name, value in base.items() if value.strip() or name not in {*ours, "DEVICES_FILE"}}
-    for name in ("ADMIN_PASSWORD", "BOOTSTRAP_BEGAN"):
+    for name in ("ADMIN_PASSWORD", "BOOTSTRAP_BEGAN", "CALLED_FROM"):
         given.pop(name, None)  # no running program needs to know it
     if "DEVICES_FILE" in given:
         given["DEVICES_FILE"] = str(Path(given["DEVICES_FILE"].strip()).absolute())

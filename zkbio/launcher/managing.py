@@ -28,6 +28,7 @@ def manage(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     if (note := devices_file_note(options.state)).exists():
         environ = {"DEVICES_FILE": note.read_text().strip(), **environ}
     prepared = program_environment(environ, options, database_url=database_url, redis_url=redis_url)
+    os.chdir(environ.get("CALLED_FROM", "."))
     os.execve(sys.executable, [sys.executable, str(ROOT / "manage.py"), *arguments], prepared)  # noqa: S606
 
 
