@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -289,6 +290,21 @@ def test_a_unit_is_enabled_though_the_process_stops(terminal: SimulatedTerminal,
         disabled_while(terminal, stopping)
 
     assert not terminal.disabled
+
+
+def test_a_unit_is_enabled_though_nobody_waits_for_the_answer_any_more(terminal: SimulatedTerminal) -> None:
+    where = replace(address(terminal), stop=threading.Event())
+
+    with pytest.raises(StoppedError), open_session(where) as session, session.disabled():
+        ask_and_leave(session, where.stop)
+
+    assert not terminal.disabled
+
+
+def ask_and_leave(session: TerminalSession, stop: threading.Event | None) -> None:
+    assert stop is not None
+    guarded.stop_sessions(stop)
+    session.sizes()
 
 
 def test_a_unit_is_enabled_whatever_is_raised_meanwhile(terminal: SimulatedTerminal) -> None:
