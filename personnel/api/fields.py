@@ -37,15 +37,10 @@ class SecretField(serializers.CharField):
 
 
 class PinField(SecretField):
-    """The PIN on terminals; null or "" removes it."""
+    """The PIN on terminals; "" removes it. Null is what is answered, so whoever sends it back changes nothing."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(
-            **{"required": False, "allow_null": True, "allow_blank": True, "validators": [validate_pin], **kwargs}
-        )
-
-    def run_validation(self, data: Any = serializers.empty) -> Any:
-        return "" if data is None else super().run_validation(data)
+        super().__init__(**{"required": False, "allow_blank": True, "validators": [validate_pin], **kwargs})
 
 
 class PhotoPathField(serializers.CharField):

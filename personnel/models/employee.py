@@ -57,11 +57,13 @@ class Employee(models.Model):
     class Gender(models.TextChoices):
         FEMALE = "F", "Female"
         MALE = "M", "Male"
+        OTHER = "O", "Other"
 
     class DevicePrivilege(models.IntegerChoices):
         USER = 0, "User"
         ENROLLER = 2, "Enroller"
         MANAGER = 6, "Manager"
+        USER_DEFINED = 10, "User-defined"
         ADMINISTRATOR = 14, "Administrator"
 
     uuid = models.UUIDField(default=uuid4, unique=True, editable=False)

@@ -65,7 +65,7 @@ class PersonAdmin(TypedColumnsAdmin[User], UserAdmin[User]):
         self.message_user(request, f"Users whose tokens ended: {len(users)}.", messages.SUCCESS)
 
 
-class PowersAdmin(DeclaredFiltersAdmin[Group], GroupAdmin):
+class PowersAdmin(DeclaredFiltersAdmin[Group], GroupAdmin):  # type: ignore[misc]  # stubs disagree
     """Whoever changes a group changes what its members may do, themselves perhaps included: superusers only."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
