@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -42,6 +42,13 @@ _EXAMPLE_NAME: Final = "Entrada Principal"
 _log = logging.getLogger(__name__)
 _loading: ContextVar[bool] = ContextVar("loading", default=False)
 _said: dict[Path, str] = {}
+
+
+class Loaded(NamedTuple):
+    """What became of each entry; and if our file could not be written afterwards, why."""
+
+    outcomes: list[Outcome]
+    unwritten: str = ""
 
 
 def configured_path() -> Path | None:
@@ -75,31 +82,49 @@ def write_file(path: Path) -> None:
         _write(path)
 
 
-def load_at_start(path: Path) -> list[Outcome]:
+def load_at_start(path: Path) -> Loaded:
     """Load what was edited by hand since we wrote the file, then write it; make it where there is none.
 
-    Raises RegistryFileError.
+    Raises RegistryFileError when it can't be read.
     """
     with _turn():
         if not is_there(path):
             _make_example()
-            _write(path)
-            return []
+            return _loaded([], path, {})
         written = read_digests(path)
         edited = {key: said for key, said in read_entries(path).items() if _is_edited(key, said, written)}
-        outcomes = _load_quietly(edited)
-        _write(path, loaded=_loaded(outcomes))
-        return outcomes
+        return _loaded(_load_quietly(edited), path, edited)
 
 
-def import_file(path: Path, *, dry_run: bool = False) -> list[Outcome]:
-    """Load every entry of a file, ours or another. Raises RegistryFileError, also when ours can't be written then."""
+def import_file(path: Path, *, dry_run: bool = False) -> Loaded:
+    """Load every entry of a file, ours or another, then write ours. Raises RegistryFileError when it can't be read."""
     ours = configured_path()
     with _turn():
-        outcomes = _load_quietly(read_entries(path), dry_run=dry_run)
-        if ours is not None and not dry_run:
-            _write(ours, loaded=_loaded(outcomes) if real_path(path) == ours else ())
-        return outcomes
+        said = read_entries(path)
+        outcomes = _load_quietly(said, dry_run=dry_run)
+        if dry_run or ours is None:
+            return Loaded(outcomes)
+        return _loaded(outcomes, ours, said if real_path(path) == ours else {})
+
+
+def _loaded(outcomes: list[Outcome], ours: Path, said: Mapping[str, object]) -> Loaded:
+    """``said``: the entries, if they were our own file's. Those that were loaded are no longer somebody's edits."""
+    refused = {outcome.key for outcome in outcomes if outcome.verdict == "refused"}
+    taken = {key: entry for key, entry in said.items() if key not in refused}
+    try:
+        _write(ours, loaded=taken)
+    except RegistryFileError as error:
+        _remember(ours, taken)
+        return Loaded(outcomes, str(error))
+    return Loaded(outcomes)
+
+
+def _remember(path: Path, taken: Mapping[str, object]) -> None:
+    """An entry of a file that can't be written is loaded once, not at every start over what happened since."""
+    try:
+        write_digests(path, read_digests(path) | {key: [digest(entry)] for key, entry in taken.items()})
+    except RegistryFileError as error:
+        _log.warning("What was loaded will be loaded again at the next start: %s", error)
 
 
 def export_file(path: Path, *, with_secrets: bool) -> int:
@@ -152,10 +177,6 @@ def _stays(key: str, current: Mapping[str, object], written: Mapping[str, list[s
 
 def _is_edited(key: str, said: object, written: Mapping[str, list[str]]) -> bool:
     return digest(said) not in written.get(key, ())
-
-
-def _loaded(outcomes: Collection[Outcome]) -> list[str]:
-    return [outcome.key for outcome in outcomes if outcome.verdict != "refused"]
 
 
 def _load_quietly(said: Mapping[str, object], *, dry_run: bool = False) -> list[Outcome]:

@@ -106,6 +106,17 @@ def test_a_start_tells_in_its_last_line_what_was_loaded(tmp_path, settings):
     assert last == f"{tmp_path}/devices.json: 1 new, 2 refused (bad, a\\nb)."
 
 
+def test_a_start_tells_that_the_file_is_read_only(tmp_path, settings):
+    settings.DEVICES_FILE = str(tmp_path / "devices.json")
+    (tmp_path / "devices.json").write_text(json.dumps({"gate": GATE}))
+    (tmp_path / "devices.json").chmod(0o400)
+    last = said("import_devices", "--at-start").splitlines()[-1]
+    assert last.startswith(
+        f"{tmp_path}/devices.json: 1 new. Not written afterwards: {tmp_path}/devices.json is read-only"
+    )
+    assert Device.objects.get().key == "gate"
+
+
 def test_an_export_is_private_and_sealed_and_comes_back_here(file):
     register_device(key="gate", name="Gate", host="10.0.0.5", comm_key=4711, timeout=9)
     assert said("export_devices", file) == f"Devices written to {file}: 1.\n"

@@ -53,7 +53,7 @@ def write(path: Path, **entries: object) -> None:
 
 def test_every_field_of_an_entry_is_loaded(db, path):
     write(path, gate={**PLAIN, **MOMENTS})
-    assert load_at_start(path) == [Outcome("gate", "new")]
+    assert load_at_start(path).outcomes == [Outcome("gate", "new")]
     device = Device.objects.get()
     assert (device.key, device.host, device.port, device.timeout, device.name) == ("gate", "10.0.0.5", 4371, 9, "Gate")
     assert (device.comm_key, device.enabled) == (4711, True)
@@ -62,7 +62,7 @@ def test_every_field_of_an_entry_is_loaded(db, path):
 
 def test_an_entry_of_ip_and_name_is_enough_and_digits_may_be_text(db, path):
     write(path, a={"ip": "10.0.0.5", "name": "A"}, b={"ip": "10.0.0.6", "name": "B", "port": "4371", "password": "12"})
-    assert [outcome.verdict for outcome in load_at_start(path)] == ["new", "new"]
+    assert [outcome.verdict for outcome in load_at_start(path).outcomes] == ["new", "new"]
     found = [(device.port, device.comm_key, device.timeout) for device in Device.objects.all()]
     assert found == [(4370, 0, 5), (4371, 12, 5)]
 
@@ -71,7 +71,7 @@ def test_what_nobody_edited_is_not_loaded_over_the_database(committed, path):
     with committed():
         register_device(key="gate", name="Gate", host="10.0.0.5")
     Device.objects.update(name="As the database says")
-    assert load_at_start(path) == []
+    assert load_at_start(path).outcomes == []
     assert read(path)["gate"]["name"] == "As the database says"
 
 
@@ -83,7 +83,7 @@ def test_only_the_edited_entry_is_loaded_over_the_database(committed, path):
     said["gate"]["name"] = "Edited"
     write(path, **said)
     Device.objects.filter(key="hall").update(name="Renamed")
-    assert load_at_start(path) == [Outcome("gate", "changed")]
+    assert load_at_start(path).outcomes == [Outcome("gate", "changed")]
     assert [entry["name"] for entry in read(path).values()] == ["Edited", "Renamed"]
 
 
@@ -91,12 +91,12 @@ def test_an_absent_entry_deletes_nothing_and_comes_back(committed, path):
     with committed():
         register_device(key="gate", name="Gate", host="10.0.0.5")
     write(path)
-    assert load_at_start(path) == []
+    assert load_at_start(path).outcomes == []
     assert list(read(path)) == ["gate"]
 
 
 def test_a_missing_file_is_made_with_one_example_that_is_not_polled(db, path):
-    assert load_at_start(path) == []
+    assert load_at_start(path).outcomes == []
     device = Device.objects.get()
     assert (device.key, device.name, device.host, device.port) == (
         "principal",
@@ -113,7 +113,7 @@ def test_the_example_is_polled_once_it_is_edited_in_the_file(db, path):
     said = read(path)
     said["principal"]["ip"] = "10.0.0.9"
     write(path, **said)
-    assert load_at_start(path) == [Outcome("principal", "changed")]
+    assert load_at_start(path).outcomes == [Outcome("principal", "changed")]
     assert Device.objects.get().enabled is True
 
 
@@ -151,7 +151,7 @@ def test_an_example_that_may_not_be_dialled_here_is_left_out(db, path, settings)
 )
 def test_a_bad_entry_is_refused_by_its_id_kept_and_stops_no_other(db, path, entry, why):
     write(path, bad=entry, good={**PLAIN, "ip": "10.0.0.6"})
-    bad, good = load_at_start(path)
+    bad, good = load_at_start(path).outcomes
     assert (bad.key, bad.verdict, bad.why[: len(why)]) == ("bad", "refused", why)
     assert (good, Device.objects.get().key) == (Outcome("good", "new"), "good")
     assert read(path)["bad"] == entry
@@ -161,7 +161,7 @@ def test_a_bad_entry_is_refused_by_its_id_kept_and_stops_no_other(db, path, entr
 @pytest.mark.parametrize("key", ["Main Door", "a/b", "", "ä", "x" * 51, "a\nb", "\0"])
 def test_an_id_that_is_none_is_refused(db, path, key):
     write(path, **{key: PLAIN})
-    assert [(outcome.key, outcome.verdict) for outcome in load_at_start(path)] == [(key, "refused")]
+    assert [(outcome.key, outcome.verdict) for outcome in load_at_start(path).outcomes] == [(key, "refused")]
     assert list(read(path)) == [key]
 
 
@@ -169,14 +169,14 @@ def test_addresses_that_are_handed_on_are_loaded_in_whatever_order(db, path):
     register_device(key="a", name="A", host="10.0.0.1")
     register_device(key="b", name="B", host="10.0.0.2")
     write(path, a={"ip": "10.0.0.2", "name": "A"}, b={"ip": "10.0.0.3", "name": "B"})
-    assert load_at_start(path) == [Outcome("a", "changed"), Outcome("b", "changed")]
+    assert load_at_start(path).outcomes == [Outcome("a", "changed"), Outcome("b", "changed")]
     assert [device.host for device in Device.objects.all()] == ["10.0.0.2", "10.0.0.3"]
 
 
 def test_an_address_of_another_device_is_refused_in_words(db, path):
     register_device(key="a", name="A", host="10.0.0.1")
     write(path, b={"ip": "10.0.0.1", "name": "B"})
-    (outcome,) = load_at_start(path)
+    (outcome,) = load_at_start(path).outcomes
     assert outcome.why.startswith("10.0.0.1 port 4370 is registered already, with the id a.")
 
 
@@ -222,7 +222,7 @@ def test_an_edit_by_hand_while_it_runs_is_not_written_over(committed, path):
         register_device(key="hall", name="Hall", host="10.0.0.6")
     assert {key: entry["name"] for key, entry in read(path).items()} == {"gate": "Typed", "hall": "Hall", "new": "Gate"}
     assert trouble(path).endswith("these entries wait for the next start: gate, new")
-    assert load_at_start(path) == [Outcome("gate", "changed"), Outcome("new", "new")]
+    assert load_at_start(path).outcomes == [Outcome("gate", "changed"), Outcome("new", "new")]
     assert trouble(path) == ""
 
 
@@ -245,7 +245,7 @@ def test_a_new_key_of_the_ring_seals_anew(committed, path, settings):
     assert read(path)["gate"]["password"] != before
     settings.FIELD_KEYS = {"k2": bytes(32)}
     write(path, gate=read(path)["gate"] | {"name": "Edited"})
-    assert load_at_start(path) == [Outcome("gate", "changed")]
+    assert load_at_start(path).outcomes == [Outcome("gate", "changed")]
     assert Device.objects.get().comm_key == 4711
 
 
@@ -312,11 +312,22 @@ def test_a_mended_file_is_written_again_and_that_is_said(committed, path, caplog
 def test_a_read_only_file_is_loaded_and_left_alone(committed, path):
     write(path, gate=PLAIN)
     path.chmod(0o444)
-    with pytest.raises(registry_disk.RegistryFileError, match="is read-only; to have it written: chmod u\\+w"):
-        load_at_start(path)
+    assert load_at_start(path) == (
+        [Outcome("gate", "new")],
+        f"{path} is read-only; to have it written: chmod u+w {path}",
+    )
     assert Device.objects.get().key == "gate"
     assert read(path) == {"gate": PLAIN}
     assert "is read-only" in trouble(path)
+
+
+def test_a_read_only_file_is_loaded_once_and_not_again_over_the_database(db, path):
+    write(path, gate=PLAIN)
+    path.chmod(0o444)
+    load_at_start(path)
+    Device.objects.update(name="As the database says")
+    assert load_at_start(path).outcomes == []
+    assert Device.objects.get().name == "As the database says"
 
 
 @pytest.mark.parametrize("what", ["folder", "pipe", "missing folder"])
@@ -375,7 +386,7 @@ def test_an_end_between_two_writes_makes_no_entry_look_edited(committed, path, m
         change_device(made.pk, name="Newer")
     monkeypatch.setattr(registry_disk, "_replace", real)
     Device.objects.update(name="Newest")
-    assert load_at_start(path) == []
+    assert load_at_start(path).outcomes == []
     assert read(path)["gate"]["name"] == "Newest"
 
 

@@ -39,11 +39,13 @@ class Command(BaseCommand):
 
     def _import(self, path: Path, *, dry_run: bool) -> None:
         try:
-            outcomes = import_file(path, dry_run=dry_run)
+            outcomes, unwritten = import_file(path, dry_run=dry_run)
         except RegistryFileError as error:
             raise CommandError(str(error)) from error
         self._tell(outcomes)
-        self.stdout.write(f"{_summary(outcomes)}{' Nothing was changed: a dry run.' if dry_run else ''}")
+        self.stdout.write(
+            f"{_summary(outcomes)}{' Nothing was changed: a dry run.' if dry_run else ''}{_afterword(unwritten)}"
+        )
         if any(outcome.verdict == "refused" for outcome in outcomes):
             raise CommandError("Some entries were refused; all others are as the file says.")
 
@@ -53,17 +55,21 @@ class Command(BaseCommand):
             self.stdout.write("DEVICES_FILE names no file.")
             return
         try:
-            outcomes = load_at_start(path)
+            outcomes, unwritten = load_at_start(path)
         except (RegistryFileError, Error) as error:
             self.stdout.write(f"{str(error).strip()} The database goes on as it is.")
             return
         self._tell(outcomes)
-        self.stdout.write(f"{path}: {_summary(outcomes)}")
+        self.stdout.write(f"{path}: {_summary(outcomes)}{_afterword(unwritten)}")
 
     def _tell(self, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
             key = outcome.key if outcome.key.isprintable() else ascii(outcome.key)
             self.stdout.write(f"{key}: {outcome.verdict}{f': {outcome.why}' if outcome.why else ''}")
+
+
+def _afterword(unwritten: str) -> str:
+    return f" Not written afterwards: {unwritten}" if unwritten else ""
 
 
 def _summary(outcomes: list[Outcome]) -> str:
