@@ -94,6 +94,9 @@ def environ(secrets: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
             "REDIS_URL": stores["REDIS_URL"],
             "STATIC_ROOT": str(folder / "static"),
             "MEDIA_ROOT": str(folder / "media"),
+            "DEVICES_FILE": str(folder / "devices.json"),
+            "CERT_FILE": str(folder / "cert.pem"),
+            "KEY_FILE": str(folder / "key.pem"),
             "API_HOST": "127.0.0.1",
             "API_PORT": str(free_port()),
         }
@@ -210,10 +213,12 @@ def test_the_roles_run_in_the_images_folder_with_what_compose_gives_them(image: 
 
     assert run(collecting, image, bare) == 0
     assert run(SERVICES["migrate"]["command"], image, environ) == 0
+    assert Path(environ["DEVICES_FILE"]).exists()
     assert run(health, image, environ) == 1, "nobody serves yet"
     running = [subprocess.Popen(SERVICES[role]["command"], cwd=image, env=environ) for role in ROLES[1:]]
     try:
         assert wait_until(lambda: run(health, image, environ) == 0, 60)
+        assert Path(environ["CERT_FILE"]).exists(), "it was asked over TLS"
         assert [process.poll() for process in running] == [None] * 3
     finally:
         for process in running:
