@@ -31,7 +31,7 @@ def run() -> list[Row]:
         record_punches(a_terminal(), punches(ROWS), source=Source.PULL)
     execute("ANALYZE")  # as autovacuum does within a minute
     _client, token = reader()
-    with _server() as port:
+    with web_server() as port:
         # best_of keeps the least, and more requests are better: it compares seconds per request.
         best = best_of({"static": partial(_cost, port, STATIC, token), "page": partial(_cost, port, PAGE, token)})
     return [
@@ -54,7 +54,8 @@ def _cost(port: int, path: str, token: str) -> float:
 
 
 @contextmanager
-def _server() -> Iterator[int]:
+def web_server() -> Iterator[int]:
+    """The port of the web role, with its own workers and settings."""
     options = Options(state=StateDir(Path(os.environ["STATE_DIR"])), host="127.0.0.1", port=free_port())
     command = web_command(options)
     command[command.index("zkbio.wsgi:application")] = "bench.wsgi:application"

@@ -10,7 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
-from itertools import islice
+from itertools import chain, islice
 from typing import IO, Any, Final, NamedTuple
 
 import orjson
@@ -19,10 +19,11 @@ from django.db import transaction
 from devices.domain.dialling import Bounds
 from devices.domain.lease import Lease
 from devices.domain.live import Work
-from devices.domain.sync import Visit, read_whole_log
-from devices.driver.tables import Rows, decode_punches
+from devices.domain.sync import Reading, read_whole_log
+from devices.driver.tables import decode_punches
 from devices.models import Device
 from iclock.models import Transaction
+from iclock.punch import Punch
 
 # A decoded log takes twenty times its bytes, so few are decoded at once, however many are read.
 _decoding = threading.BoundedSemaphore(4)
@@ -56,7 +57,7 @@ def read_log(wanted: Wanted) -> Work[Log]:
         reading = read_whole_log(lease, bounds=bounds)
         if reading.visit is None:
             raise reading.error or RuntimeError("a visit without news and without an error")
-        return _log_of(reading.run.device, reading.visit, wanted)
+        return _log_of(reading, wanted)
 
     return work
 
@@ -87,20 +88,30 @@ def merged(logs: Sequence[Log]) -> Iterator[bytes]:
             log.lines.close()
 
 
-def _log_of(device: Device, visit: Visit, wanted: Wanted) -> Log:
+def _log_of(reading: Reading, wanted: Wanted) -> Log:
+    """Of the rows that were known before, decoded for the answer alone, and of those that were decoded to be stored."""
     with _decoding:
-        writer = _Writer(device)
-        punches = decode_punches(visit.rows or Rows(0, b""), user_ids=visit.user_ids).punches
-        day = wanted.day
-        lines = [
-            writer.line(code, moment, verify, state)
-            for code, moment, state, verify, _ in punches
-            if (wanted.user_id is None or code == wanted.user_id)
-            and (day is None or moment.date() == day)
-            and (wanted.shows is None or wanted.shows(code))
-        ]
+        punches = chain(_known_punches(reading), reading.punches)
+        lines = _lines(_Writer(reading.run.device), punches, wanted)
         lines.sort(reverse=True)
         return _spooled(lines)
+
+
+def _known_punches(reading: Reading) -> list[Punch]:
+    if reading.visit is None or reading.visit.rows is None:
+        return []
+    return decode_punches(reading.visit.rows.head(reading.run.known), user_ids=reading.visit.user_ids).punches
+
+
+def _lines(writer: _Writer, punches: Iterable[Punch], wanted: Wanted) -> list[str]:
+    user_id, day, shows = wanted
+    return [
+        writer.line(code, moment, verify, state)
+        for code, moment, state, verify, _ in punches
+        if (user_id is None or code == user_id)
+        and (day is None or moment.date() == day)
+        and (shows is None or shows(code))
+    ]
 
 
 class _Writer:

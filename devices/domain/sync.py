@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from django.db import Error, IntegrityError, connection, transaction
-from django.db.models.functions import Now
+from django.db.models import F
+from django.db.models.functions import Least, Now
 from django.utils import timezone
 
 from devices.domain import commands, schedule
@@ -26,12 +28,13 @@ from iclock.domain import presence
 from iclock.domain.commands import READS
 from iclock.domain.ingest import Counts, record_punches
 from iclock.models import Terminal, TerminalCommand
-from iclock.punch import Source
+from iclock.punch import Punch, Source
 from zkbio.clock import read_wall, zone
 
 # A log that was cleared and refilled to the same count looks unchanged: it is downloaded once a day anyway.
 FULL_READ_EVERY: Final = timedelta(days=1)
 _NO_ROWS: Final = Rows(0, b"")
+_NO_ERRANDS: Final = Errands(frozenset(), reads=False, restart=False)
 # By so many of its last rows a log is recognised after it dropped its oldest ones.
 _TAIL_ROWS: Final = 32
 _MOST_DRIFT: Final = 2**31 - 1
@@ -70,19 +73,25 @@ class Visit(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """The run as it stands in the history, and either what the terminal told or what went wrong."""
+    """The run as it stands in the history, and either what the terminal told or what went wrong.
+
+    ``punches`` are those behind the ``run.known`` first rows of its log, which were decoded to be stored.
+    """
 
     run: SyncRun
     visit: Visit | None = None
+    punches: Sequence[Punch] = ()
     error: TerminalError | None = None
 
 
 class Stored(NamedTuple):
-    """What came of a visit."""
+    """What came of a visit. ``remembered`` is what to keep of the log with the run: nothing, if it is kept already."""
 
     terminal: Terminal
     known: int
     counts: Counts
+    remembered: dict[str, Any]
+    punches: Sequence[Punch] = ()
 
 
 def sync_device(device_id: int, *, trigger: SyncRun.Trigger) -> SyncRun | None:
@@ -119,15 +128,14 @@ def needs_download(device: Device, sizes: Sizes, now: datetime) -> bool:
 
 
 def _visit_and_record(lease: Lease, trigger: SyncRun.Trigger, bounds: Bounds | None = None) -> Reading:
-    """With ``bounds`` somebody waits: then the whole log is read, and what takes another visit is left to the next."""
+    """With ``bounds`` somebody waits: then the whole log is read, and the next visit is due when it was due before, to
+    whatever waits for the terminal."""
     device = Device.objects.select_related("terminal__area").get(id=lease.device_id)
     run = SyncRun(device=device, trigger=trigger, started_at=timezone.now())
-    errands = commands.errands_of(device.pk)
-    if bounds:
-        errands = Errands(frozenset(), errands.reads, restart=False)
+    errands = _NO_ERRANDS if bounds else commands.errands_of(device.pk)
     connection.close()
     reading = _visit(device, lease, run, errands, bounds)
-    if commands.errands_of(device.pk).ids - errands.ids:
+    if not bounds and commands.errands_of(device.pk).ids - errands.ids:
         # Asked for during the visit, whose end must not put it off.
         schedule.request_sync([device.pk])
     return reading
@@ -139,7 +147,7 @@ def _visit(device: Device, lease: Lease, run: SyncRun, errands: Errands, bounds:
         stored = _store(device, lease, visit)
         if errands.restart:
             commands.restart(device, stored.terminal, lease)
-        return Reading(_succeeded(device, lease, run, visit, stored), visit=visit)
+        return Reading(_succeeded(device, lease, run, visit, stored), visit=visit, punches=stored.punches)
     except TerminalError as error:
         return Reading(_failed(device, lease, run, error), error=error)
     except Error as error:
@@ -189,18 +197,22 @@ def _store(device: Device, lease: Lease, visit: Visit) -> Stored:
     terminal = _terminal_of(device, lease, visit)
     require_admitted(terminal)
     if visit.rows is None:
-        return Stored(terminal, 0, Counts())
+        return Stored(terminal, 0, Counts(), {})
     unknown = visit.rows.tail(_known_bytes(device, visit.rows))
+    remembered = _remembered(visit.rows)
+    if not unknown:
+        commands.finish_reads(visit.reads, rows=len(visit.rows), counts=Counts())
+        return Stored(terminal, len(visit.rows), Counts(), remembered)
     log = decode_punches(unknown, user_ids=visit.user_ids)
     counts = record_punches(
         terminal,
         log.punches,
         source=Source.PULL,
         rejects=log.rejects,
-        move_cursor=lambda: _remember_log(lease, visit),
+        move_cursor=lambda: confirm(lease, **remembered),
     )
     commands.finish_reads(visit.reads, rows=len(visit.rows), counts=counts)
-    return Stored(terminal, len(visit.rows) - len(unknown), counts)
+    return Stored(terminal, len(visit.rows) - len(unknown), counts, {}, log.punches)
 
 
 def _known_bytes(device: Device, rows: Rows) -> int:
@@ -222,16 +234,14 @@ def _known_bytes(device: Device, rows: Rows) -> int:
     return at + len(tail) if at >= 0 else 0
 
 
-def _remember_log(lease: Lease, visit: Visit) -> None:
-    rows = visit.rows or _NO_ROWS
-    confirm(
-        lease,
-        log_width=rows.width,
-        log_bytes=len(rows.data),
-        log_digest=hashlib.sha256(rows.data).digest(),
-        log_tail=rows.data[-_TAIL_ROWS * rows.width :] if rows.width else b"",
-        log_read_at=Now(),
-    )
+def _remembered(rows: Rows) -> dict[str, Any]:
+    return {
+        "log_width": rows.width,
+        "log_bytes": len(rows.data),
+        "log_digest": hashlib.sha256(rows.data).digest(),
+        "log_tail": rows.data[-_TAIL_ROWS * rows.width :] if rows.width else b"",
+        "log_read_at": Now(),
+    }
 
 
 def _terminal_of(device: Device, lease: Lease, visit: Visit) -> Terminal:
@@ -274,29 +284,39 @@ def _succeeded(device: Device, lease: Lease, run: SyncRun, visit: Visit, stored:
     run.announced = 0 if visit.rows is None else len(visit.rows)
     run.known, (run.new, run.duplicate, run.quarantined) = stored.known, stored.counts
     run.users, run.drift = visit.sizes.users, _drift(visit, stored.terminal)
-    presence.mark_online(stored.terminal)
     if device.failures:
         _log.info("Device %s answers again after %d failures.", device.key, device.failures)
-    return _finish(lease, run, failures=0, wait=schedule.wait_after(interval=device.interval, failures=0))
+    wait = schedule.wait_after(interval=device.interval, failures=0)
+    with transaction.atomic():
+        presence.mark_online(stored.terminal)
+        return _finish(lease, run, wait=wait, failures=0, **stored.remembered)
 
 
 def _failed(device: Device, lease: Lease, run: SyncRun, error: TerminalError) -> SyncRun:
     run.outcome, run.error_code, run.error = SyncRun.Outcome.FAILED, error.code, str(error)[:500]
     if isinstance(error, StoppedError):
-        return _finish(lease, run, failures=device.failures, wait=timedelta(0))
+        return _finish(lease, run, wait=timedelta(0))
     failures = device.failures + 1
     if failures == 1:
         _log.warning("Device %s fails: %s", device.key, error)
     if device.terminal is not None and not isinstance(error, StorageError):
         presence.mark_offline(device.terminal, reason=str(error))
-    return _finish(lease, run, failures=failures, wait=schedule.wait_after(interval=device.interval, failures=failures))
+    wait = schedule.wait_after(interval=device.interval, failures=failures)
+    return _finish(lease, run, wait=wait, failures=failures)
 
 
-def _finish(lease: Lease, run: SyncRun, *, failures: int, wait: timedelta) -> SyncRun:
+def _finish(lease: Lease, run: SyncRun, *, wait: timedelta, **changes: Any) -> SyncRun:
+    """Write the run, and these columns of the device, which is due after ``wait``.
+
+    A visit for somebody who waits never puts off the next one; when it went well, it ends a back-off.
+    """
     run.finished_at = timezone.now()
+    due: Any = Now() + wait
+    if run.trigger == SyncRun.Trigger.LIVE:
+        due = F("next_poll_at") if run.outcome == SyncRun.Outcome.FAILED else Least(F("next_poll_at"), due)
     with transaction.atomic():
         run.save()
-        confirm(lease, failures=failures, next_poll_at=Now() + wait)
+        confirm(lease, next_poll_at=due, **changes)
     return run
 
 

@@ -29,6 +29,10 @@ class Rows(NamedTuple):
     def __len__(self) -> int:
         return len(self.data) // self.width if self.width else 0
 
+    def head(self, count: int) -> Rows:
+        """The first ``count`` rows."""
+        return Rows(self.width, self.data[: count * self.width])
+
     def tail(self, known_bytes: int) -> Rows:
         """The rows behind the first ``known_bytes`` bytes."""
         return Rows(self.width, self.data[known_bytes:])
