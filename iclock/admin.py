@@ -15,7 +15,13 @@ from django.utils.functional import cached_property
 
 from iclock.domain.commands import Kind, as_of_now, cancel_commands, clear_commands, queue_commands
 from iclock.domain.marks import mark
-from iclock.domain.terminals import approve_terminals, block_terminals, check_serial, check_transfer_time
+from iclock.domain.terminals import (
+    approve_terminals,
+    block_terminals,
+    check_serial,
+    check_transfer_time,
+    remove_terminals,
+)
 from iclock.models import (
     Biodata,
     QuarantinedRecord,
@@ -27,7 +33,15 @@ from iclock.models import (
 )
 from iclock.models.terminal import State
 from iclock.punch import PUNCH_STATES, VERIFY_TYPES, Source
-from zkbio.admin import COUNTED_ROWS, BoundedPaginator, ReadOnlyAdmin, TypedColumnsAdmin, second, visible_rows
+from zkbio.admin import (
+    COUNTED_ROWS,
+    BoundedPaginator,
+    ReadOnlyAdmin,
+    TypedColumnsAdmin,
+    VisibleRelatedFilter,
+    second,
+    visible_rows,
+)
 
 SHOWN_BYTES: Final = 256
 _PER_PAGE: Final = 100
@@ -78,7 +92,7 @@ class TerminalAdmin(TypedColumnsAdmin[Terminal]):
     list_display = ("alias", "sn", "state", "area", "ip_address", "last_heard", "user_count", "transaction_count")
     list_display_links = ("alias", "sn")
     list_select_related = ("area", "presence")
-    list_filter = (StateFilter, "admission", ("area", admin.RelatedOnlyFieldListFilter), "is_attendance")
+    list_filter = (StateFilter, "admission", ("area", VisibleRelatedFilter), "is_attendance")
     list_per_page = _PER_PAGE
     search_fields = ("alias", "sn", "ip_address")
     autocomplete_fields = ("area",)
@@ -123,6 +137,12 @@ class TerminalAdmin(TypedColumnsAdmin[Terminal]):
         missing = set() if self.has_delete_permission(request) else {Terminal._meta.verbose_name}
         return [str(terminal) for terminal in terminals], counts, missing, []
 
+    def delete_model(self, request: HttpRequest, obj: Terminal) -> None:
+        remove_terminals([obj.pk], actor=request)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Terminal]) -> None:
+        remove_terminals(queryset.values_list("pk", flat=True), actor=request)
+
     @admin.action(description="Read now", permissions=["change"])
     def read_now(self, request: HttpRequest, queryset: QuerySet[Terminal]) -> None:
         self._queue(request, queryset, Kind.UPLOAD_TRANSACTION)
@@ -138,12 +158,12 @@ class TerminalAdmin(TypedColumnsAdmin[Terminal]):
 
     @admin.action(description="Approve", permissions=["change"])
     def approve(self, request: HttpRequest, queryset: QuerySet[Terminal]) -> None:
-        approve_terminals(queryset, actor=request)
+        approve_terminals(list(queryset), actor=request)
         self.message_user(request, "Approved.", messages.SUCCESS)
 
     @admin.action(description="Block", permissions=["change"])
     def block(self, request: HttpRequest, queryset: QuerySet[Terminal]) -> None:
-        block_terminals(queryset, actor=request)
+        block_terminals(list(queryset), actor=request)
         self.message_user(request, "Blocked.", messages.SUCCESS)
 
     def _queue(self, request: HttpRequest, queryset: QuerySet[Terminal], kind: str) -> None:

@@ -11,7 +11,7 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Prefetch, QuerySet
 from django.http import HttpRequest
 
 from personnel import admin_limits, admin_resignations, admin_staff  # noqa: F401 - they register themselves
@@ -21,7 +21,7 @@ from personnel.domain.tree import PARENT_FIELD, SEED_ID, Node, delete_node, move
 from personnel.models import Area, AttributeDefinition, Department, Employee, Position, StaffToken
 from personnel.models.scope import Scope, scope_of
 from personnel.validators import read_card
-from zkbio.admin import DeclaredFiltersAdmin, SecretField, tell_secret
+from zkbio.admin import DeclaredFiltersAdmin, SecretField, VisibleRelatedFilter, tell_secret, visible_rows
 
 _ATTRIBUTE: Final = "attribute_{}"
 
@@ -200,9 +200,9 @@ class EmployeeAdmin(DeclaredFiltersAdmin[Employee]):
     list_display_links = ("emp_code", "first_name", "last_name")
     list_select_related = ("department", "position")
     list_filter = (
-        ("department", admin.RelatedOnlyFieldListFilter),
-        ("position", admin.RelatedOnlyFieldListFilter),
-        ("areas", admin.RelatedOnlyFieldListFilter),
+        ("department", VisibleRelatedFilter),
+        ("position", VisibleRelatedFilter),
+        ("areas", VisibleRelatedFilter),
         "dev_privilege",
         "enable_attendance",
     )
@@ -253,7 +253,8 @@ class EmployeeAdmin(DeclaredFiltersAdmin[Employee]):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Employee]:
-        return super().get_queryset(request).prefetch_related("areas")
+        areas = visible_rows(Area.objects.all(), request)
+        return super().get_queryset(request).prefetch_related(Prefetch("areas", areas))
 
     def save_model(self, request: HttpRequest, obj: Employee, form: Any, change: bool) -> None:
         values, areas = form.values(), form.cleaned_data["areas"]

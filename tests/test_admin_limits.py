@@ -144,7 +144,7 @@ def test_a_save_keeps_the_areas_outside(inside: Site, outside: Site, limited: Cl
     inside.person.areas.add(outside.area)
     other = Area.objects.create(area_code="annexe", area_name="annexe", parent_area=inside.area)
     typed = {
-        "first_name": "Ann",
+        "first_name": "inside", "mobile": "1",
         "department": 1,
         "areas": [other.pk],
         "dev_privilege": 0,
@@ -157,7 +157,7 @@ def test_a_save_keeps_the_areas_outside(inside: Site, outside: Site, limited: Cl
 
     inside.person.refresh_from_db()
     areas = set(inside.person.areas.values_list("area_code", flat=True))
-    assert (inside.person.first_name, areas) == ("Ann", {"annexe", "elsewhere"})
+    assert (inside.person.mobile, areas) == ("1", {"annexe", "elsewhere"})
 
 
 def test_nobody_is_deleted_who_is_elsewhere_too(inside: Site, outside: Site, limited: Client) -> None:

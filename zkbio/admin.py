@@ -66,12 +66,28 @@ class DeclaredFiltersAdmin(admin.ModelAdmin[M]):
 
     def _asked_by(self, request: HttpRequest) -> Iterator[str]:
         for entry in self.get_list_filter(request):
-            subject = entry[0] if isinstance(entry, tuple | list) else entry
-            yield str(getattr(subject, "parameter_name", subject))
+            subject, how = entry if isinstance(entry, tuple | list) else (entry, None)
+            name = str(getattr(subject, "parameter_name", subject))
+            yield from (f"{name}__id__exact", f"{name}__isnull") if how is VisibleRelatedFilter else (name,)
         yield from (name.lstrip("^=@") for name in self.get_search_fields(request))
         yield from (field.name for field in self.model._meta.concrete_fields if field.is_relation)
         if self.date_hierarchy:
             yield self.date_hierarchy
+
+
+class VisibleRelatedFilter(admin.RelatedOnlyFieldListFilter):
+    """By related rows that the user may see; others can't be asked for either."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        rows: QuerySet[Any] = field.remote_field.model._default_manager.all()
+        visible = set(visible_rows(rows, request).values_list("pk", flat=True))
+        offered: Any = super().field_choices(field, request, model_admin)
+        return [(pk, label) for pk, label in offered if pk in visible]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        asked, offered = self.lookup_val or (), {str(pk) for pk, _label in self.lookup_choices}
+        found: QuerySet[Any] | None = super().queryset(request, queryset)
+        return found if found is None or offered.issuperset(asked) else found.none()
 
 
 class ReadOnlyAdmin(DeclaredFiltersAdmin[M]):

@@ -62,6 +62,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "zkbio.api.paths.CollapseSlashesMiddleware",
+    "zkbio.api.paths.WritesWithoutSlashMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "zkbio.api.errors.UnavailableMiddleware",
@@ -151,7 +152,7 @@ REST_FRAMEWORK = {
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "zkbio.api.renderers.AlwaysFirstRenderer",
     "DEFAULT_PARSER_CLASSES": [
         "zkbio.api.parsers.ORJSONParser",
-        "rest_framework.parsers.FormParser",
+        "zkbio.api.parsers.Utf8FormParser",
         "rest_framework.parsers.MultiPartParser",
     ],
     "DEFAULT_SCHEMA_CLASS": "zkbio.api.schema.ZKAutoSchema",

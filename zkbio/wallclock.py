@@ -13,9 +13,10 @@ from django import forms
 from django.core import exceptions
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.translation import gettext_lazy
 
 _LENIENT = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ]+(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.\d+)?)?)?", re.ASCII)
-_MESSAGE = "“%(value)s” is no date and time; write it as 2024-06-26 15:46:45."
+_MESSAGE = gettext_lazy("“%(value)s” is no date and time; write it as 2024-06-26 15:46:45.")
 
 
 def parse_wall(text: str) -> datetime:

@@ -4,7 +4,6 @@ from base64 import b64encode
 from typing import Any
 
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound
 from rest_framework.validators import UniqueValidator
 
 from iclock.domain.terminals import add_terminal, change_terminal, check_serial, check_transfer_time
@@ -102,10 +101,7 @@ class TerminalWriteSerializer(ZKModelSerializer[Terminal]):
         return add_terminal(**validated_data)
 
     def update(self, instance: Terminal, validated_data: dict[str, Any]) -> Terminal:
-        try:
-            return change_terminal(instance, **validated_data)
-        except Terminal.DoesNotExist as error:
-            raise NotFound from error
+        return change_terminal(instance, **validated_data)
 
 
 class TerminalsSerializer(LooseSerializer):

@@ -2,10 +2,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from django.conf import settings
-from django.core.exceptions import ValidationError as FormError
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponse, HttpResponseBase
@@ -35,12 +34,13 @@ from iclock.domain.biodata import record_reading
 from iclock.domain.commands import Kind, as_of_now, clear_commands, queue_commands
 from iclock.domain.deletion import delete_punch
 from iclock.domain.pages import Selection
-from iclock.domain.terminals import approve_terminals, block_terminals, call_terminals, remove_terminal
+from iclock.domain.terminals import approve_terminals, block_terminals, call_terminals, remove_terminals
 from iclock.models import Biodata, Terminal, TerminalCommand, Transaction
 from iclock.models.transaction import visible_punches
 from zkbio.api.actions import DONE, bulk_action
 from zkbio.api.exports import KINDS, WORKBOOK_ROWS, export_answer
-from zkbio.api.filters import IdFormField, ZKOrderingFilter
+from zkbio.api.fields import is_id
+from zkbio.api.filters import ZKOrderingFilter
 from zkbio.api.pagination import InvalidPage, Links, Page, envelope, link, page_links, read_page
 from zkbio.api.streams import BATCH_ROWS, Row, let_connection_go, list_answer, read_batches
 from zkbio.api.viewsets import ZKModelViewSet, ZKReadOnlyViewSet
@@ -64,7 +64,7 @@ class TerminalViewSet(ZKModelViewSet[Terminal]):
     ordering = ("id",)
 
     def perform_destroy(self, instance: Terminal) -> None:
-        remove_terminal(instance, actor=self.request)
+        remove_terminals([instance.pk], actor=self.request)
 
     @bulk_action(TerminalsSerializer, *_CHANGE)
     def clear_command(self, request: Request) -> Response:
@@ -277,8 +277,6 @@ def _links(request: Request, page: Page, selection: Selection, *, count: int, la
 
 
 def _read_id(text: str) -> int:
-    try:
-        found = IdFormField().clean(text)
-    except FormError as error:
-        raise Http404 from error
-    return cast(int, found)
+    if not is_id(text):
+        raise Http404
+    return int(text)

@@ -17,6 +17,7 @@ from django.db import connection, transaction
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
+from iclock.domain.marks import hold_terminals
 from iclock.domain.terminals import call_terminals
 from iclock.models import Terminal, TerminalCommand
 from iclock.models.command import LIFE
@@ -50,17 +51,17 @@ ON CONFLICT (terminal_id, kind) WHERE state = 'queued' DO UPDATE SET expires_at 
 
 def queue_commands(terminals: Iterable[Terminal], kind: str, *, user: Any) -> None:
     """Ask these terminals for something, and call them. What waits already only waits for longer."""
-    ids = sorted({terminal.pk for terminal in terminals})
     expire_commands()
     with transaction.atomic(), connection.cursor() as cursor:
+        ids = hold_terminals(terminal.pk for terminal in terminals)
         cursor.execute(_QUEUE, {"kind": kind, "user": user.pk, "life": LIFE.total_seconds(), "terminals": ids})
         call_terminals(ids)
 
 
 def clear_commands(terminals: Iterable[Terminal], *, user: Any) -> None:
     """Cancel what waits for these terminals, and leave a command that says how much that was."""
-    ids = sorted({terminal.pk for terminal in terminals})
     with transaction.atomic():
+        ids = hold_terminals(terminal.pk for terminal in terminals)
         cancelled = Counter(_end(TerminalCommand.objects.filter(terminal__in=ids, state=State.QUEUED), *_CANCEL))
         TerminalCommand.objects.bulk_create(
             TerminalCommand(

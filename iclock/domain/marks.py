@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from django.db import connection
+from django.db import connection, transaction
 
 from personnel.models.organisation import UNAUTHORIZED_AREA_ID
 
 # In the order of the terminals: two writers that mark the same ones wait for each other and never deadlock.
 _MARK: Final = """
 INSERT INTO iclock_syncmark AS mark (terminal_id, wanted, done, wanted_at)
-SELECT id, 1, 0, now() FROM iclock_terminal WHERE {which} ORDER BY id
+SELECT id, 1, 0, now() FROM unnest(%s::bigint[]) AS there (id) ORDER BY id
 ON CONFLICT (terminal_id) DO UPDATE SET wanted = mark.wanted + 1, wanted_at = excluded.wanted_at"""
-_OF_AREAS: Final = f"""
+_OF_AREAS: Final = """
 WITH RECURSIVE above (id) AS (
     SELECT unnest(%s::bigint[])
     UNION SELECT area.parent_area_id FROM personnel_area area JOIN above ON area.id = above.id
@@ -23,8 +23,7 @@ WITH RECURSIVE above (id) AS (
     SELECT unnest(%s::bigint[])
     UNION SELECT area.id FROM personnel_area area JOIN below ON area.parent_area_id = below.id
 )
-{_MARK.format(which="area_id IN (SELECT id FROM above UNION SELECT id FROM below)")}"""  # noqa: S608 - made of constants
-_OF_IDS: Final = _MARK.format(which="id = ANY(%s::bigint[])")
+SELECT id FROM iclock_terminal WHERE area_id IN (SELECT id FROM above UNION SELECT id FROM below)"""
 
 
 def mark_terminals(area_ids: Iterable[int]) -> int:
@@ -33,12 +32,15 @@ def mark_terminals(area_ids: Iterable[int]) -> int:
     Area 1 puts nobody on a terminal, so who comes to it or leaves it changes nothing there.
     """
     changed = sorted(set(area_ids) - {UNAUTHORIZED_AREA_ID})
-    return _execute(_OF_AREAS, [changed, changed]) if changed else 0
+    return mark(_terminals_of(changed)) if changed else 0
 
 
 def mark(terminal_ids: Iterable[int]) -> int:
     """These terminals themselves changed; how many there still are."""
-    return _execute(_OF_IDS, [list(terminal_ids)])
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_MARK, [hold_terminals(terminal_ids)])
+        marked: int = cursor.rowcount
+        return marked
 
 
 def mark_after_people_changed(*, area_ids: frozenset[int], **_news: Any) -> None:
@@ -46,8 +48,20 @@ def mark_after_people_changed(*, area_ids: frozenset[int], **_news: Any) -> None
     mark_terminals(area_ids)
 
 
-def _execute(sql: str, values: list[Any]) -> int:
+def hold_terminals(terminal_ids: Iterable[int]) -> list[int]:
+    """Those that there still are, and nobody deletes before the transaction ends.
+
+    Who writes what hangs on terminals does this first: a deletion holds its terminals and then waits for what hangs
+    on them.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(sql, values)
-        marked: int = cursor.rowcount
-        return marked
+        cursor.execute(
+            "SELECT id FROM iclock_terminal WHERE id = ANY(%s::bigint[]) ORDER BY id FOR KEY SHARE", [[*terminal_ids]]
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _terminals_of(area_ids: list[int]) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(_OF_AREAS, [area_ids, area_ids])
+        return [row[0] for row in cursor.fetchall()]

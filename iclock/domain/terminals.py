@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 from django.core.validators import RegexValidator
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from iclock.domain.marks import mark
+from iclock.domain.marks import hold_terminals, mark
 from iclock.models import Terminal
 from iclock.signals import terminals_called
 from zkbio.accounts.domain import audit
@@ -49,7 +49,7 @@ def change_terminal(terminal: Terminal, **changes: Any) -> Terminal:
     return terminal
 
 
-def approve_terminals(terminals: Iterable[Terminal], *, actor: object) -> None:
+def approve_terminals(terminals: Collection[Terminal], *, actor: object) -> None:
     """Let them in; they are called, because they may have been given up, and wait for their people."""
     with transaction.atomic():
         ids = _admit(terminals, Terminal.Admission.APPROVED, actor=actor, action="iclock.approve")
@@ -57,17 +57,19 @@ def approve_terminals(terminals: Iterable[Terminal], *, actor: object) -> None:
         call_terminals(ids)
 
 
-def block_terminals(terminals: Iterable[Terminal], *, actor: object) -> None:
+def block_terminals(terminals: Collection[Terminal], *, actor: object) -> None:
     """Nothing is read from them and nothing is sent to them any more."""
     with transaction.atomic():
         _admit(terminals, Terminal.Admission.BLOCKED, actor=actor, action="iclock.block")
 
 
-def remove_terminal(terminal: Terminal, *, actor: object) -> None:
-    """Its punches stay, with its serial number and alias as text; it isn't dialled any more (devices listens)."""
+def remove_terminals(terminal_ids: Iterable[int], *, actor: object) -> None:
+    """Their punches stay, with serial number and alias as text; they aren't dialled any more (devices listens)."""
     with transaction.atomic():
-        audit.record(actor=actor, action="iclock.delete_terminal", subject=str(terminal), detail={"sn": terminal.sn})
-        terminal.delete()
+        for terminal in Terminal.objects.filter(pk__in=[*terminal_ids]).order_by("pk").select_for_update():
+            detail = {"sn": terminal.sn}
+            audit.record(actor=actor, action="iclock.delete_terminal", subject=str(terminal), detail=detail)
+            terminal.delete()
 
 
 def call_terminals(terminal_ids: Iterable[int]) -> None:
@@ -76,9 +78,10 @@ def call_terminals(terminal_ids: Iterable[int]) -> None:
     transaction.on_commit(lambda: terminals_called.send_robust(sender=Terminal, terminal_ids=called))
 
 
-def _admit(terminals: Iterable[Terminal], admission: Terminal.Admission, *, actor: object, action: str) -> list[int]:
+def _admit(terminals: Collection[Terminal], admission: Terminal.Admission, *, actor: object, action: str) -> list[int]:
     """The trail says who did it."""
-    chosen = sorted(terminals, key=lambda terminal: terminal.pk)
+    there = set(hold_terminals(terminal.pk for terminal in terminals))
+    chosen = sorted((each for each in terminals if each.pk in there), key=lambda terminal: terminal.pk)
     for terminal in chosen:
         Terminal.objects.filter(pk=terminal.pk).update(admission=admission)
         audit.record(actor=actor, action=action, subject=str(terminal), detail={"sn": terminal.sn})

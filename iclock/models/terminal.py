@@ -15,6 +15,7 @@ from personnel.models import Area
 from personnel.models.organisation import UNAUTHORIZED_AREA_ID
 from personnel.models.scope import scope_of
 from zkbio.clock import validate_zone
+from zkbio.texts import validate_line
 
 
 class State(models.TextChoices):
@@ -66,7 +67,7 @@ class Terminal(models.Model):
 
     uuid = models.UUIDField(default=uuid4, unique=True, editable=False)
     sn = models.CharField("serial number", max_length=50, unique=True)
-    alias = models.CharField(max_length=100)
+    alias = models.CharField(max_length=100, validators=[validate_line])
     ip_address = models.GenericIPAddressField("IP address", null=True, blank=True)
     terminal_name = models.CharField("model", max_length=50, blank=True)
     fw_ver = models.CharField("firmware", max_length=100, blank=True)

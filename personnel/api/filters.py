@@ -7,7 +7,7 @@ import django_filters
 from django.db.models import QuerySet
 
 from personnel.models import Area, Department, Employee, Position, Resignation
-from zkbio.api.filters import IdFilter, IdListFilter
+from zkbio.api.filters import DayFilter, IdFilter, IdListFilter
 
 
 def contains(name: str) -> django_filters.CharFilter:
@@ -90,7 +90,7 @@ class EmployeeFilter(VisibleFilterSet):
 class ResignationFilter(django_filters.FilterSet):
     employee = IdFilter(field_name="employee_id")
     resign_type = IdFilter(max_value=32_767)
-    resign_date = django_filters.DateFilter()
+    resign_date = DayFilter()
 
     class Meta:
         model = Resignation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, Final
 
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
@@ -13,6 +13,8 @@ from personnel.models.scope import scope_of
 from zkbio.api.fields import IdListField, LooseDateField, LooseIdField
 from zkbio.api.loose import LooseSerializer
 from zkbio.api.serializers import ZKModelSerializer, ZKReadSerializer
+
+_MOST_PLACES: Final = 200_000
 
 
 class EmployeeOfResignationSerializer(ZKReadSerializer[Employee]):
@@ -39,9 +41,6 @@ class FlatResignationSerializer(ZKModelSerializer[Resignation]):
     class Meta:
         model = Resignation
         fields = ["id", "resign_date", "resign_type", "disableatt", "reason", "employee"]
-        extra_kwargs: ClassVar[dict[str, Any]] = {
-            "employee": {"validators": []}
-        }  # the domain says it for many and for one
 
     def create(self, validated_data: dict[str, Any]) -> Resignation:
         employee = validated_data.pop("employee")
@@ -57,7 +56,17 @@ class EmployeesSerializer(LooseSerializer):
 
 
 class AdjustAreaSerializer(EmployeesSerializer):
+    """Every person in every area: a limit, because they are all written at once."""
+
+    default_error_messages = {"too_many": _("At most {most} people times areas at once; this is {number}.")}
+
     areas = IdListField(queryset=Area.objects.all())
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        number = len(attrs["employees"]) * len(attrs["areas"])
+        if number > _MOST_PLACES:
+            self.fail("too_many", most=_MOST_PLACES, number=number)
+        return attrs
 
 
 class AdjustDepartmentSerializer(EmployeesSerializer):

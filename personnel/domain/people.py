@@ -54,7 +54,10 @@ def update_employee(
         if areas is not None:
             _move([pk], areas, scope=scope)
         after = areas_of([pk])
-        if before != after or any(getattr(employee, name) != value for name, value in old.items()):
+        told = any(getattr(employee, name) != value for name, value in old.items())
+        if told:
+            refuse_elsewhere([employee], scope=scope)
+        if told or before != after:
             announce(before | after, [employee])
     return employee
 
@@ -109,9 +112,14 @@ def withdraw_templates(pks: Collection[int], kinds: Collection[str], *, scope: S
 
 
 def lock_employees(pks: Collection[int], *, to_delete: bool = False) -> list[Employee]:
-    """The rows, held until the transaction ends; always in the order of ids, so that nobody waits in a circle."""
+    """The rows, held until the transaction ends; always in the order of ids, so that nobody waits in a circle.
+
+    Raises Employee.DoesNotExist for somebody, and ValidationError where some of many are gone.
+    """
     rows = Employee.objects.filter(pk__in=pks).order_by("pk").select_for_update(no_key=not to_delete)
     found = list(rows)
+    if not found and len(pks) == 1:
+        raise Employee.DoesNotExist
     if len(found) < len(set(pks)):
         raise ValidationError({"employees": _("Another request deleted some of these people. Nothing was changed.")})
     return found

@@ -41,12 +41,13 @@ def resign(
 
 
 def change_resignation(pk: int, values: Mapping[str, Any]) -> Resignation:
-    """Date, type, reason, or whether attendance ended."""
+    """Date, type, reason, or whether attendance ended. Raises Resignation.DoesNotExist."""
     with transaction.atomic():
-        resignation = Resignation.objects.select_related("employee").select_for_update(of=("self",)).get(pk=pk)
+        # The person first, as everywhere; meanwhile their resignation may have gone.
+        [employee] = lock_employees([Resignation.objects.get(pk=pk).employee_id])
+        resignation = Resignation.objects.get(pk=pk)
         for name, value in values.items():
             setattr(resignation, name, value)
-        employee = resignation.employee
         if resignation.took_attendance and not resignation.disableatt:
             employee.enable_attendance, resignation.took_attendance = True, False
         elif resignation.disableatt and employee.enable_attendance:

@@ -27,9 +27,11 @@ EVERYTHING: Final = Scope()
 
 
 def save_node(node: Node, values: Mapping[str, Any], *, scope: Scope = EVERYTHING) -> Node:
-    """Create or change a row. Raises ValidationError where its parent can't be its parent."""
+    """Create or change a row. Raises ValidationError where its parent can't be its parent, and DoesNotExist."""
     with transaction.atomic():
         parent = PARENT_FIELD[type(node)]
+        if node.pk is not None:
+            node = _locked(node, with_tree=parent in values)
         moved, before = moves(node, values, scope=scope), getattr(node, f"{parent}_id")
         for name, value in values.items():
             setattr(node, name, value)
@@ -97,6 +99,15 @@ def climbs_to(*, start: int, target: int, parents: Mapping[int, int | None]) -> 
             break
         here = parents.get(here)
     return here == target
+
+
+def _locked(node: Node, *, with_tree: bool) -> Node:
+    """The row as it stands, held until the transaction ends; the whole tree, always in one order, before a move."""
+    rows = type(node)._default_manager.order_by("pk").select_for_update(no_key=True)
+    found = {row.pk: row for row in (rows if with_tree else rows.filter(pk=node.pk))}
+    if node.pk not in found:
+        raise type(node).DoesNotExist
+    return found[node.pk]
 
 
 def _parents(kind: type[Node]) -> dict[int, int | None]:

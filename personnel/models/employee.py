@@ -15,6 +15,7 @@ from personnel.models.organisation import Area, Department, Position
 from personnel.models.scope import scope_of
 from personnel.validators import validate_card, validate_emp_code
 from zkbio import crypto
+from zkbio.texts import validate_line
 
 _SEAL = "personnel_employee.device_password"
 
@@ -68,9 +69,9 @@ class Employee(models.Model):
 
     uuid = models.UUIDField(default=uuid4, unique=True, editable=False)
     emp_code = models.CharField("employee code", max_length=20, unique=True, validators=[validate_emp_code])
-    first_name = models.CharField(max_length=25, null=True, blank=True)  # noqa: DJ001 - the contract tells null from ""
-    last_name = models.CharField(max_length=25, null=True, blank=True)  # noqa: DJ001
-    nickname = models.CharField(max_length=25, null=True, blank=True)  # noqa: DJ001
+    first_name = models.CharField(max_length=25, null=True, blank=True, validators=[validate_line])  # noqa: DJ001 - the contract tells null from ""
+    last_name = models.CharField(max_length=25, null=True, blank=True, validators=[validate_line])  # noqa: DJ001
+    nickname = models.CharField(max_length=25, null=True, blank=True, validators=[validate_line])  # noqa: DJ001
     photo = models.CharField(max_length=200, blank=True, editable=False, db_index=True)
     department = models.ForeignKey(Department, models.PROTECT, related_name="employees")
     position = models.ForeignKey(Position, models.PROTECT, null=True, blank=True, related_name="employees")

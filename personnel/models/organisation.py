@@ -7,6 +7,7 @@ from typing import Any, Final
 from django.db import models
 
 from personnel.models.scope import scope_of
+from zkbio.texts import validate_line
 
 UNAUTHORIZED_AREA_ID: Final = 1
 
@@ -34,8 +35,8 @@ class PositionQuerySet(models.QuerySet["Position"]):
 class Department(models.Model):
     """Where somebody works."""
 
-    dept_code = models.CharField("code", max_length=50, unique=True)
-    dept_name = models.CharField("name", max_length=200)
+    dept_code = models.CharField("code", max_length=50, unique=True, validators=[validate_line])
+    dept_name = models.CharField("name", max_length=200, validators=[validate_line])
     parent_dept = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
 
     objects = DepartmentQuerySet.as_manager()
@@ -50,8 +51,8 @@ class Department(models.Model):
 class Area(models.Model):
     """A place with terminals: people of an area belong on its terminals. Area 1 puts nobody anywhere."""
 
-    area_code = models.CharField("code", max_length=50, unique=True)
-    area_name = models.CharField("name", max_length=200)
+    area_code = models.CharField("code", max_length=50, unique=True, validators=[validate_line])
+    area_name = models.CharField("name", max_length=200, validators=[validate_line])
     parent_area = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
 
     objects = AreaQuerySet.as_manager()
@@ -66,8 +67,8 @@ class Area(models.Model):
 class Position(models.Model):
     """What somebody is employed as."""
 
-    position_code = models.CharField("code", max_length=50, unique=True)
-    position_name = models.CharField("name", max_length=200)
+    position_code = models.CharField("code", max_length=50, unique=True, validators=[validate_line])
+    position_name = models.CharField("name", max_length=200, validators=[validate_line])
     parent_position = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
 
     objects = PositionQuerySet.as_manager()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
 import pytest
 from django.http import QueryDict
 from rest_framework import serializers
+from rest_framework.exceptions import ParseError
 
 from zkbio.api.loose import LooseSerializer, plain_body
+from zkbio.api.parsers import Utf8FormParser
 
 
 class Body(LooseSerializer):
@@ -69,3 +72,18 @@ def test_a_body_that_is_no_object_is_refused_in_words(body: Any) -> None:
 
     assert not serializer.is_valid()
     assert list(serializer.errors) == ["non_field_errors"]
+
+
+@pytest.mark.parametrize("text", ["alias=NU%FF", "alias=x%ED%A0%80", "area[0]=%C3"])
+def test_a_field_that_is_no_utf_8_is_named(text: str) -> None:
+    serializer = Body(data=QueryDict(text))
+
+    assert not serializer.is_valid()
+    assert serializer.errors == {text.partition("=")[0]: ["This is not UTF-8 text."]}
+
+
+def test_a_form_of_raw_bytes_that_are_no_utf_8_is_refused() -> None:
+    with pytest.raises(ParseError) as caught:
+        Utf8FormParser().parse(BytesIO(b"alias=\xff"))
+
+    assert str(caught.value.detail) == "The body is not UTF-8 text (byte 6)."

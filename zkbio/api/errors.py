@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, TooManyFieldsSent, TooManyFilesSent
 from django.core.exceptions import ValidationError as DomainError
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -59,18 +59,26 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
 
 
 def _as_api_error(error: Exception) -> Exception:
-    if isinstance(error, Http404):
-        return exceptions.NotFound()
-    if isinstance(error, PermissionDenied):
-        return exceptions.PermissionDenied(str(error) or None)
-    if isinstance(error, DomainError):
-        return exceptions.ValidationError(as_serializer_error(error))
-    if refusal := conflict_refusal(error):
-        return exceptions.ValidationError(refusal)
     if isinstance(error, OperationalError | InterfaceError):
         log.error("The database doesn't answer: %s", str(error).strip().partition("\n")[0])
         return Unavailable()
-    return error
+    if refusal := conflict_refusal(error):
+        return exceptions.ValidationError(refusal)
+    return next((say(error) for kinds, say in _SAID.items() if isinstance(error, kinds)), error)
+
+
+def _said_of_form(_error: Exception) -> exceptions.APIException:
+    most = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+    return exceptions.ParseError(_("A form has %d fields at most here. Send longer lists as JSON.") % most)
+
+
+_SAID: Final[dict[tuple[type[Exception], ...], Callable[[Any], exceptions.APIException]]] = {
+    # Never there, or deleted by another request meanwhile.
+    (Http404, ObjectDoesNotExist): lambda _error: exceptions.NotFound(),
+    (PermissionDenied,): lambda error: exceptions.PermissionDenied(str(error) or None),
+    (DomainError,): lambda error: exceptions.ValidationError(as_serializer_error(error)),
+    (TooManyFieldsSent, TooManyFilesSent): _said_of_form,
+}
 
 
 def json_error(body: dict[str, Any], *, status: int) -> HttpResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from django.db.models import QuerySet
@@ -56,7 +57,8 @@ class NaiveTimeField(serializers.Field[datetime, Any, str, Any]):
 class TerminalZoneField(serializers.Field[str, Any, int, Any]):
     """A zone's name as ``terminal_tz``: hours east of UTC (8), or minutes where it isn't a whole hour (330).
 
-    Written, values beyond ±14 are minutes (240, 330) and any value sets a zone of that fixed offset.
+    Written, hours may have a fraction (8.0, 5.5), values beyond ±14 are minutes (240, 330), and any value sets a zone
+    of that fixed offset.
     """
 
     default_error_messages = {"invalid": _("“{value}” is no offset; write hours (8) or minutes (330).")}
@@ -67,9 +69,11 @@ class TerminalZoneField(serializers.Field[str, Any, int, Any]):
 
     def to_internal_value(self, data: Any) -> str:
         try:
-            number = int(str(data))
-            return fixed_zone_name(number * 60 if abs(number) <= _HOURS else number)
-        except ValueError:
+            number = Decimal(str(data))
+            minutes = number * 60 if abs(number) <= _HOURS else number
+            whole = minutes % 1 == 0
+            return fixed_zone_name(int(minutes)) if whole else self.fail("invalid", value=data)
+        except (ValueError, ArithmeticError):
             self.fail("invalid", value=data)
 
 
@@ -145,11 +149,16 @@ def _visible(field: serializers.Field[Any, Any, Any, Any], queryset: Any) -> Que
     return found
 
 
+def is_id(text: str) -> bool:
+    """Whether a row can have this id: digits, as many as a bigint holds."""
+    return _ID.fullmatch(text) is not None
+
+
 def _read_id(field: serializers.Field[Any, Any, Any, Any], data: Any) -> int:
     value = data.get("id") if isinstance(data, Mapping) else data
     if isinstance(value, bool) or not isinstance(value, int | str):
         field.fail("incorrect_type", data_type=type(value).__name__)
     text = str(value).strip()
-    if _ID.fullmatch(text) is None:
+    if not is_id(text):
         field.fail("does_not_exist", pk_value=text[:50])
     return int(text)

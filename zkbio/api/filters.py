@@ -57,6 +57,19 @@ class WallClockFilter(django_filters.Filter):
     field_class = WallClockFormField
 
 
+class DayFormField(WallClockFormField):
+    """A date, with or without a time behind it."""
+
+    def to_python(self, value: Any) -> Any:
+        moment = super().to_python(value)
+        return moment and moment.date()
+
+
+@extend_schema_field(OpenApiTypes.DATE)
+class DayFilter(django_filters.Filter):
+    field_class = DayFormField
+
+
 class AddressFilter(django_filters.Filter):
     field_class = forms.GenericIPAddressField
 

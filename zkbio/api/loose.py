@@ -11,20 +11,28 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from django.utils.datastructures import MultiValueDict
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 
 # area[0]=3 and area[]=3
 _INDEXED: Final = re.compile(r"(?P<name>[^\[\]]+)\[(?P<index>[0-9]{0,6})\]", re.ASCII)
 _NOT_GIVEN: Final = object()
+# What Django's readers of forms put in the place of bytes that are no UTF-8.
+_REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
 
 
 def plain_body(data: Any) -> Any:
-    """A form's fields as a plain dict; what comes more than once, or with an index, is a list."""
+    """A form's fields as a plain dict; what comes more than once, or with an index, is a list.
+
+    Raises ValidationError for a field that was no UTF-8.
+    """
     if not isinstance(data, MultiValueDict):
         return data
     plain: dict[str, Any] = {}
     indexed: dict[str, list[tuple[int, Any]]] = {}
     for key, values in data.lists():
+        if any(isinstance(value, str) and _REPLACED in value for value in values):
+            raise serializers.ValidationError({key: [_("This is not UTF-8 text.")]})
         if found := _INDEXED.fullmatch(key):
             indexed.setdefault(found["name"], []).extend((int(found["index"] or 0), value) for value in values)
         elif values:

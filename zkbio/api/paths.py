@@ -8,11 +8,13 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from django.http import HttpRequest, HttpResponseBase
+from django.urls import is_valid_path
 from django.utils.translation import gettext as _
 
 from zkbio.api.errors import json_error
 
 _SLASHES: Final = re.compile("/{2,}")
+_WRITES: Final = {"POST", "PUT", "PATCH", "DELETE"}
 
 
 class CollapseSlashesMiddleware:
@@ -25,6 +27,22 @@ class CollapseSlashesMiddleware:
         if "//" in request.path_info:
             request.path_info = _SLASHES.sub("/", request.path_info)
             request.path = _SLASHES.sub("/", request.path)
+        return self.get_response(request)
+
+
+class WritesWithoutSlashMiddleware:
+    """A write to a path whose trailing slash was forgotten is carried out.
+
+    Django would redirect, and clients repeat a redirected POST as a GET: they would see 200, and nothing was written.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        path = request.path_info
+        if request.method in _WRITES and not is_valid_path(path) and is_valid_path(f"{path}/"):
+            request.path_info, request.path = f"{path}/", f"{request.path}/"
         return self.get_response(request)
 
 

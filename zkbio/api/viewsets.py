@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 from django.db.models import Model, Prefetch, QuerySet
 from django.http import HttpResponseBase
 from rest_framework import mixins, viewsets
+from rest_framework.exceptions import NotFound
 from rest_framework.filters import SearchFilter
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.routers import Route, SimpleRouter
 from rest_framework.serializers import BaseSerializer
 
+from zkbio.api.fields import is_id
 from zkbio.api.filters import ZKFilterBackend, ZKOrderingFilter
 from zkbio.api.pagination import page_links, read_page
 from zkbio.api.renderers import json_text
@@ -49,6 +51,12 @@ class ZKReadOnlyViewSet(mixins.RetrieveModelMixin, mixins.ListModelMixin, viewse
         serializer: Any = self.get_serializer_class()
         relation: Any = serializer.Meta.model._meta.get_field(name)
         return Prefetch(name, relation.related_model.objects.visible_to(self.request.user))
+
+    def get_object(self) -> M:
+        """An id is what this API gives out: "+1" and digits of other scripts, which int() reads, are unknown ones."""
+        if not is_id(self.kwargs["pk"]):
+            raise NotFound
+        return super().get_object()
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
         if read_page(request).size <= BATCH_ROWS:

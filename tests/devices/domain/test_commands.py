@@ -14,7 +14,7 @@ from devices.domain.sync import sync_device
 from devices.models import Device, SyncRun
 from devices.simulator import Close, Faults, Latency, Reboot, SimulatedTerminal
 from iclock.domain.commands import clear_commands, queue_commands
-from iclock.domain.terminals import call_terminals, remove_terminal
+from iclock.domain.terminals import call_terminals, remove_terminals
 from iclock.models import Terminal, TerminalCommand, Transaction
 from zkbio.accounts.models import User
 
@@ -270,7 +270,7 @@ def test_a_blocked_terminal_is_asked_for_nothing(known: Device, unit: SimulatedT
 
 
 def test_a_deleted_terminal_doesnt_come_back_by_itself(known: Device, unit: SimulatedTerminal) -> None:
-    remove_terminal(known.terminal, actor="test")  # type: ignore[arg-type]
+    remove_terminals([known.terminal_id], actor="test")
 
     known.refresh_from_db()
     assert (known.enabled, known.terminal) == (False, None)

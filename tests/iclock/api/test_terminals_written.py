@@ -12,7 +12,9 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 
+from iclock.domain.commands import queue_commands
 from iclock.domain.ingest import record_punches
 from iclock.models import SyncMark, Terminal, Transaction
 from iclock.punch import Punch, Source
@@ -283,3 +285,37 @@ def test_a_limited_user_names_the_area_of_a_new_terminal(two: Area, send: Send) 
     assert send("POST", PATH, 400, **NEW) == {"area": ["This field is required."]}
     assert list(send("POST", PATH, 400, **NEW, area=1)) == ["area"]
     assert send("POST", PATH, 201, **NEW, area=two.id)["area"] == two.id
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("action", ["approve", "reboot", "clear_command", "block"])
+def test_a_deletion_that_meets_an_action_waits_for_no_circle(token_client: Client, action: str) -> None:
+    for number in range(6):
+        terminal = Terminal.objects.create(sn=f"T{number}", alias="T")
+        SyncMark.objects.create(terminal=terminal, wanted_at=timezone.now())
+        queue_commands([terminal], "reboot", user=User.objects.get())
+
+        acted, deleted = at_once(
+            lambda pk=terminal.pk: token_client.post(f"{PATH}{action}/", {"terminals": pk}),
+            lambda pk=terminal.pk: token_client.delete(f"{PATH}{pk}/"),
+        )
+
+        assert (acted in {200, 400}, deleted) == (True, 204)
+
+
+def at_once(*requests: Callable[[], Any]) -> list[int]:
+    start, statuses = Barrier(len(requests)), [0] * len(requests)
+
+    def ask(place: int, request: Callable[[], Any]) -> None:
+        try:
+            start.wait(10)
+            statuses[place] = request().status_code
+        finally:
+            connection.close()
+
+    threads = [Thread(target=ask, args=pair) for pair in enumerate(requests)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return statuses

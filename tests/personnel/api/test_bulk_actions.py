@@ -130,3 +130,12 @@ def test_people_are_sent_again_by_id_and_by_code(api: Api, pair: list[Employee],
 def test_a_wrong_value_is_named(api: Api, pair: list[Employee], action: str, field: str, value: Any) -> None:
     body = {**dict(ACTIONS)[action], "employees": ids(pair), field: value}
     assert list(api.post(f"{PATH}{action}/", body, 400)) == [field]
+
+
+def test_too_many_places_at_once_are_refused(api: Api, person: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("personnel.api.resignations._MOST_PLACES", 1)
+    people = [person("7").pk, person("8").pk]
+
+    refused = api.post("/personnel/api/employees/adjust_area/", {"employees": people, "areas": [1]}, 400)
+
+    assert refused == {"non_field_errors": ["At most 1 people times areas at once; this is 2."]}

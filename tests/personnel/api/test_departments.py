@@ -49,3 +49,30 @@ def test_two_moves_at_once_close_no_circle() -> None:
 def test_sentences_follow_the_language_asked_for(api: Api) -> None:
     answer = api.client.delete(f"{PATH}1/", headers={"Accept-Language": "es"})
     assert answer.json() == {"non_field_errors": ["Esta fila pertenece a la instalación y no se puede eliminar."]}
+
+
+@pytest.mark.parametrize("unseen", ["a\tb", "a\nb", "a\x1bb", "a\u202eb", "a\x85b"])
+def test_a_name_is_one_readable_line(api: Api, unseen: str) -> None:
+    assert list(api.post(PATH, {"dept_code": "x", "dept_name": unseen}, 400)) == ["dept_name"]
+
+
+@pytest.mark.parametrize("spelling", ["+1", "%EF%BC%91", "1.0", "1_0", "-1", "9" * 19])
+def test_what_is_no_id_is_unknown(api: Api, spelling: str) -> None:
+    assert api("GET", f"{PATH}{spelling}/").status_code == 404
+
+
+def test_a_write_without_the_last_slash_is_carried_out(api: Api) -> None:
+    made = api.post(PATH.rstrip("/"), {"dept_code": "x", "dept_name": "X"})
+
+    assert api.patch(f"{PATH}{made['id']}", {"dept_name": "Y"})["dept_name"] == "Y"
+    assert api("GET", PATH.rstrip("/")).status_code == 301
+
+
+def test_a_form_of_too_many_fields_is_told_what_to_do(api: Api) -> None:
+    body = "&".join(["area=1"] * 1001)
+    answer = api.client.generic("POST", PATH, body, content_type="application/x-www-form-urlencoded")
+
+    assert (answer.status_code, answer.json()) == (
+        400,
+        {"detail": "A form has 1000 fields at most here. Send longer lists as JSON."},
+    )

@@ -123,7 +123,7 @@ def test_nobody_resigns_twice(api: Api, person: Caller) -> None:
     employees = [person("7").pk, person("8").pk]
     resign(employees[:1], resign_date=DAY)
     sentence = {"employees": ["Already resigned: 7. Nothing was changed."]}
-    assert api.post(PATH, {"employee": employees[0], "resign_date": "2024-06-26"}, 400) == sentence
+    assert list(api.post(PATH, {"employee": employees[0], "resign_date": "2024-06-26"}, 400)) == ["employee"]
     body = {"employees": employees, "resign_date": "2024-06-26", "resign_type": 1, "disableatt": False}
     assert api.post(f"{EMPLOYEES}adjust_resign/", body, 400) == sentence
     assert Resignation.objects.count() == 1
@@ -159,3 +159,12 @@ def test_of_two_resignations_at_once_one_is_refused() -> None:
     employee = Employee.objects.create(emp_code="7", department_id=1)
     body = {"employee": employee.pk, "resign_date": "2024-06-26"}
     assert at_once(("POST", PATH, body), ("POST", PATH, body)) == [201, 400]
+
+
+@pytest.mark.parametrize("day", ["2024-06-26", "2024-6-26", "2024-06-26 00:00:00", "2024-06-26T00:00"])
+def test_a_day_is_asked_for_in_any_spelling(api: Api, person: Caller, day: str) -> None:
+    resign([person("7").pk], resign_date=dt.date(2024, 6, 26))
+
+    assert api.get(PATH, resign_date=day)["count"] == 1
+    assert api.get(PATH, resign_date="2024-06-27")["count"] == 0
+    assert list(api.get(PATH, 400, resign_date="June")) == ["resign_date"]

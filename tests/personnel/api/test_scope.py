@@ -47,7 +47,15 @@ def test_lists_end_at_the_limits(limited: Api, of_department: Api, ids: dict[str
 
 def test_a_person_is_shown_without_areas_outside(limited: Api, ids: dict[str, int]) -> None:
     assert [area["id"] for area in limited.get(f"{EMPLOYEES}{ids['both']}/")["area"]] == [2]
-    assert limited.patch(f"{EMPLOYEES}{ids['both']}/", {"first_name": "Ada"})["area"] == [2]
+    assert limited.patch(f"{EMPLOYEES}{ids['both']}/", {"mobile": "1"})["area"] == [2]
+
+
+@pytest.mark.parametrize(
+    "told", [{"first_name": "Ada"}, {"dev_privilege": 14}, {"card_no": "7"}, {"device_password": "7"}]
+)
+def test_what_terminals_outside_are_told_of_is_not_changed(limited: Api, ids: dict[str, int], told: Any) -> None:
+    limited.patch(f"{EMPLOYEES}{ids['both']}/", told, 403)
+    assert limited.patch(f"{EMPLOYEES}{ids['in']}/", told)["id"] == ids["in"]
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "PUT", "POST", "DELETE"])
