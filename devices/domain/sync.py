@@ -314,7 +314,7 @@ def _finish(lease: Lease, run: SyncRun, *, wait: timedelta, **changes: Any) -> S
     due: Any = Now() + wait
     if run.trigger == SyncRun.Trigger.LIVE:
         due = F("next_poll_at") if run.outcome == SyncRun.Outcome.FAILED else Least(F("next_poll_at"), due)
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         run.save()
         confirm(lease, next_poll_at=due, **changes)
     return run

@@ -13,6 +13,8 @@ _log = logging.getLogger(__name__)
 
 def mark_online(terminal: Terminal) -> None:
     """The terminal was heard of just now."""
+    if TerminalPresence.objects.filter(terminal=terminal, online=True).update(last_activity=Now()):
+        return
     _, created = TerminalPresence.objects.get_or_create(
         terminal=terminal, defaults={"online": True, "since": Now(), "last_activity": Now()}
     )
