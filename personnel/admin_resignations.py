@@ -32,7 +32,7 @@ class ResignationAdmin(DeclaredFiltersAdmin[Resignation]):
     def save_model(self, request: HttpRequest, obj: Resignation, form: Any, change: bool) -> None:
         typed = dict(form.cleaned_data)
         if change:
-            change_resignation(obj.pk, typed)
+            change_resignation(obj.pk, typed, scope=scope_of(request.user))
             return
         [made] = resign([typed.pop("employee").pk], **typed, scope=scope_of(request.user))
         obj.pk = made.pk

@@ -3,10 +3,11 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import Any
 
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.validators import UniqueValidator
 
-from iclock.domain.terminals import add_terminal, change_terminal, check_serial, check_transfer_time
+from iclock.domain.terminals import add_terminal, change_terminal, check_serial, check_transfer_time, is_known_serial
 from iclock.models import Biodata, Terminal, TerminalCommand
 from personnel.models import Area
 from personnel.models.scope import scope_of
@@ -89,6 +90,14 @@ class TerminalWriteSerializer(ZKModelSerializer[Terminal]):
             "ip_address": {"required": True},
             "transfer_time": {"validators": [check_transfer_time]},
         }
+
+    def validate_sn(self, sn: str) -> str:
+        """Whoever entered a terminal that was here before would see what was punched at it."""
+        if scope_of(self.context["request"].user).areas is not None and is_known_serial(sn):
+            raise serializers.ValidationError(
+                _("Punches of this serial number are here already: somebody without limits must enter the terminal.")
+            )
+        return sn
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """The default area is nobody's limit: whoever has limits names an area within them."""

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
 from iclock.domain.marks import hold_terminals, mark
-from iclock.models import Terminal
+from iclock.models import Terminal, Transaction
 from iclock.signals import terminals_called
 from zkbio.accounts.domain import audit
 
@@ -22,6 +22,11 @@ check_serial = RegexValidator(
 check_transfer_time = RegexValidator(
     rf"\A{_HOUR}(;{_HOUR})*\Z", _("Write times of the day with semicolons between them: 00:00;14:05.")
 )
+
+
+def is_known_serial(sn: str) -> bool:
+    """Whether punches of this unit are here, from before it was entered or after it was deleted."""
+    return Transaction.objects.live().filter(terminal_sn=sn).exists()
 
 
 def add_terminal(**fields: Any) -> Terminal:

@@ -54,6 +54,7 @@ class PhotoPathField(serializers.CharField):
 class PhotoField(serializers.Field[Any, Any, Any, Any]):
     """An uploaded image as a JPEG of ours; "" removes the photo. The path that is answered changes nothing."""
 
+    allow_blank = True
     default_error_messages = {"invalid": _("Upload the photo as a file (multipart).")}
 
     def to_internal_value(self, data: Any) -> bytes | None:

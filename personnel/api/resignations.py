@@ -48,7 +48,7 @@ class FlatResignationSerializer(ZKModelSerializer[Resignation]):
         return resignation
 
     def update(self, instance: Resignation, validated_data: dict[str, Any]) -> Resignation:
-        return change_resignation(instance.pk, validated_data)
+        return change_resignation(instance.pk, validated_data, scope=scope_of(self.context["request"].user))
 
 
 class EmployeesSerializer(LooseSerializer):

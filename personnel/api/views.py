@@ -141,11 +141,11 @@ class EmployeeViewSet(DeedsMixin, ZKModelViewSet[Employee]):
 
     @bulk_action(bodies.AdjustDepartmentSerializer, "personnel.change_employee")
     def adjust_department(self, request: Request) -> Response:
-        return self.carry_out(people.adjust_department, **self.read_body())
+        return self.carry_out(people.adjust_department, **self.read_body(), scope=self.scope)
 
     @bulk_action(bodies.AdjustPositionSerializer, "personnel.change_employee")
     def adjust_position(self, request: Request) -> Response:
-        return self.carry_out(people.adjust_position, **self.read_body())
+        return self.carry_out(people.adjust_position, **self.read_body(), scope=self.scope)
 
     @bulk_action(bodies.ResignSerializer, "personnel.add_resignation")
     def adjust_resign(self, request: Request) -> Response:
@@ -165,7 +165,7 @@ class EmployeeViewSet(DeedsMixin, ZKModelViewSet[Employee]):
 
     @bulk_action(bodies.ResyncSerializer, "personnel.change_employee")
     def resync_to_device(self, request: Request) -> Response:
-        return self.carry_out(people.resync, **self.read_body())
+        return self.carry_out(people.resync, **self.read_body(), scope=self.scope)
 
 
 class ResignationViewSet(DeedsMixin, ZKModelViewSet[Resignation]):

@@ -45,7 +45,7 @@ def update_employee(
     What isn't named keeps its value, somebody else's edit of the same moment included.
     """
     with transaction.atomic():
-        [employee] = lock_employees([pk])
+        [employee] = lock_employees([pk], scope=scope)
         before, old = areas_of([pk]), {name: getattr(employee, name) for name in values.keys() & _TOLD}
         if "photo" in values:
             remove_photo(employee.photo)
@@ -65,7 +65,7 @@ def update_employee(
 def delete_employees(pks: Collection[int], *, scope: Scope = EVERYTHING) -> None:
     """The people, not their punches. Their terminals hear of it before the rows go."""
     with transaction.atomic():
-        employees = lock_employees(pks, to_delete=True)
+        employees = lock_employees(pks, scope=scope, to_delete=True)
         refuse_elsewhere(employees, scope=scope)
         announce(areas_of(pks), employees)
         Employee.objects.filter(pk__in=pks).delete()
@@ -76,52 +76,58 @@ def delete_employees(pks: Collection[int], *, scope: Scope = EVERYTHING) -> None
 def adjust_areas(pks: Collection[int], areas: Iterable[Area], *, scope: Scope = EVERYTHING) -> None:
     """Out of all their areas and into these."""
     with transaction.atomic():
-        employees = lock_employees(pks)
+        employees = lock_employees(pks, scope=scope)
         before = areas_of(pks)
         _move(pks, areas, scope=scope)
         _touch(pks)
         announce(before | areas_of(pks), employees)
 
 
-def adjust_department(pks: Collection[int], department: Department) -> None:
+def adjust_department(pks: Collection[int], department: Department, *, scope: Scope = EVERYTHING) -> None:
     with transaction.atomic():
-        lock_employees(pks)
+        lock_employees(pks, scope=scope)
         _touch(pks, department=department)
 
 
-def adjust_position(pks: Collection[int], position: Position | None) -> None:
+def adjust_position(pks: Collection[int], position: Position | None, *, scope: Scope = EVERYTHING) -> None:
     with transaction.atomic():
-        lock_employees(pks)
+        lock_employees(pks, scope=scope)
         _touch(pks, position=position)
 
 
-def resync(pks: Collection[int]) -> None:
+def resync(pks: Collection[int], *, scope: Scope = EVERYTHING) -> None:
     """Have terminals brought up to date, though nothing changed here."""
     with transaction.atomic():
-        announce(areas_of(pks), lock_employees(pks))
+        announce(areas_of(pks), lock_employees(pks, scope=scope))
 
 
 def withdraw_templates(pks: Collection[int], kinds: Collection[str], *, scope: Scope = EVERYTHING) -> None:
     """Have enrolled fingers, faces and palms forgotten, here and on terminals."""
     with transaction.atomic():
-        employees = lock_employees(pks)
+        employees = lock_employees(pks, scope=scope)
         refuse_elsewhere(employees, scope=scope)
         templates_withdrawn.send(sender=Employee, employees=employees, kinds=frozenset(kinds))
         _touch(pks)
         announce(areas_of(pks), employees)
 
 
-def lock_employees(pks: Collection[int], *, to_delete: bool = False) -> list[Employee]:
+def lock_employees(pks: Collection[int], *, scope: Scope = EVERYTHING, to_delete: bool = False) -> list[Employee]:
     """The rows, held until the transaction ends; always in the order of ids, so that nobody waits in a circle.
 
-    Raises Employee.DoesNotExist for somebody, and ValidationError where some of many are gone.
+    Whoever held them before may have deleted somebody, or moved them out of ``scope``: raises Employee.DoesNotExist
+    for one person, and ValidationError where some of many are gone.
     """
     rows = Employee.objects.filter(pk__in=pks).order_by("pk").select_for_update(no_key=not to_delete)
     found = list(rows)
+    if not scope.unlimited:
+        inside = set(Employee.objects.within(scope).filter(pk__in=pks).values_list("pk", flat=True))
+        found = [employee for employee in found if employee.pk in inside]
     if not found and len(pks) == 1:
         raise Employee.DoesNotExist
     if len(found) < len(set(pks)):
-        raise ValidationError({"employees": _("Another request deleted some of these people. Nothing was changed.")})
+        raise ValidationError(
+            {"employees": _("Another request deleted or moved some of these people. Nothing was changed.")}
+        )
     return found
 
 

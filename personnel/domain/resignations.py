@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from personnel.domain.people import EVERYTHING, announce, areas_of, lock_employees, refuse_elsewhere
 from personnel.models import Employee, Resignation
 from personnel.models.scope import Scope
+
+_BATCH: Final = 500
 
 
 def resign(
@@ -29,7 +32,7 @@ def resign(
 ) -> list[Resignation]:
     """All of these people, or none."""
     with transaction.atomic():
-        employees = lock_employees(pks)
+        employees = lock_employees(pks, scope=scope)
         refuse_elsewhere(employees, scope=scope)
         _refuse_resigned(employees)
         given = {"resign_date": resign_date, "resign_type": resign_type, "disableatt": disableatt, "reason": reason}
@@ -40,11 +43,12 @@ def resign(
     return resignations
 
 
-def change_resignation(pk: int, values: Mapping[str, Any]) -> Resignation:
+def change_resignation(pk: int, values: Mapping[str, Any], *, scope: Scope = EVERYTHING) -> Resignation:
     """Date, type, reason, or whether attendance ended. Raises Resignation.DoesNotExist."""
     with transaction.atomic():
         # The person first, as everywhere; meanwhile their resignation may have gone.
-        [employee] = lock_employees([Resignation.objects.get(pk=pk).employee_id])
+        [employee] = lock_employees([Resignation.objects.get(pk=pk).employee_id], scope=scope)
+        refuse_elsewhere([employee], scope=scope)
         resignation = Resignation.objects.get(pk=pk)
         for name, value in values.items():
             setattr(resignation, name, value)
@@ -60,7 +64,7 @@ def change_resignation(pk: int, values: Mapping[str, Any]) -> Resignation:
 def reinstate(pks: Collection[int], *, scope: Scope = EVERYTHING) -> None:
     """Remove the resignations of these people, and give back what they took; a card only if it is nobody else's now."""
     with transaction.atomic():
-        employees = lock_employees(pks)
+        employees = lock_employees(pks, scope=scope)
         refuse_elsewhere(employees, scope=scope)
         resignations = {each.employee_id: each for each in Resignation.objects.filter(employee__in=pks)}
         if working := [employee.emp_code for employee in employees if employee.pk not in resignations]:
@@ -98,8 +102,10 @@ def _give_back(employees: Iterable[Employee], resignations: Mapping[int, Resigna
 
 
 def _save(employees: Iterable[Employee]) -> None:
-    for employee in employees:
-        employee.save(update_fields=["card_no", "enable_attendance", "update_time"])
+    rows = list(employees)
+    for employee in rows:
+        employee.update_time = timezone.now()
+    Employee.objects.bulk_update(rows, ["card_no", "enable_attendance", "update_time"], batch_size=_BATCH)
 
 
 def _listed(codes: list[str]) -> str:

@@ -12,7 +12,7 @@ from django.db.models.functions import JSONObject
 from django.utils import timezone
 
 from personnel.models.organisation import Area, Department, Position
-from personnel.models.scope import scope_of
+from personnel.models.scope import Scope, scope_of
 from personnel.validators import validate_card, validate_emp_code
 from zkbio import crypto
 from zkbio.texts import validate_line
@@ -26,8 +26,11 @@ def today() -> dt.date:
 
 class EmployeeQuerySet(models.QuerySet["Employee"]):
     def visible_to(self, user: Any) -> EmployeeQuerySet:
-        """Those in a department and in at least one area that ``user`` may see; oneself, for an employee's login."""
-        scope = scope_of(user)
+        """Those within the limits of ``user``."""
+        return self.within(scope_of(user))
+
+    def within(self, scope: Scope) -> EmployeeQuerySet:
+        """Those in a department and in at least one area of ``scope``; oneself, for an employee's login."""
         found = self if scope.employee is None else self.filter(pk=scope.employee)
         if scope.departments is not None:
             found = found.filter(department_id__in=scope.departments)

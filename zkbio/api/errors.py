@@ -14,6 +14,7 @@ from django.core.exceptions import ValidationError as DomainError
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.translation import gettext as _
+from psycopg2.errors import DeadlockDetected, LockNotAvailable
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.serializers import as_serializer_error
@@ -21,6 +22,9 @@ from rest_framework.serializers import as_serializer_error
 from zkbio.api.conflicts import conflict_refusal
 
 _RETRY_SECONDS = 5
+_MOST_SAID = 500
+# A lock that others kept for too long, or two requests that waited for each other.
+_OCCUPIED = (LockNotAvailable, DeadlockDetected)
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +59,24 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     """DRF's handler, with the texts of the contract. None means a defect: Django logs it and answers 500."""
     from rest_framework.views import exception_handler as drf_handler  # noqa: PLC0415 - DRF's views read the settings
 
-    return drf_handler(_as_api_error(error), context)
+    answer = drf_handler(_as_api_error(error), context)
+    if answer is not None:
+        answer.data = _bounded(answer.data)
+    return answer
+
+
+def _bounded(said: Any) -> Any:
+    """Sentences that quote a value, with as much of it as anybody reads."""
+    if isinstance(said, dict):
+        return {name: _bounded(value) for name, value in said.items()}
+    if isinstance(said, list):
+        return [_bounded(value) for value in said]
+    return f"{said[:_MOST_SAID]}…" if isinstance(said, str) and len(said) > _MOST_SAID else said
 
 
 def _as_api_error(error: Exception) -> Exception:
+    if isinstance(error.__cause__, _OCCUPIED):
+        return Unavailable(_("Other requests hold what this one needs. Nothing was changed; please try again."))
     if isinstance(error, OperationalError | InterfaceError):
         log.error("The database doesn't answer: %s", str(error).strip().partition("\n")[0])
         return Unavailable()
@@ -67,14 +85,20 @@ def _as_api_error(error: Exception) -> Exception:
     return next((say(error) for kinds, say in _SAID.items() if isinstance(error, kinds)), error)
 
 
+def _said_of_gone(error: ObjectDoesNotExist) -> exceptions.APIException:
+    """A row that this request had found; another one deleted it meanwhile."""
+    log.warning("Answered as not found, gone since the request began: %s", error)
+    return exceptions.NotFound()
+
+
 def _said_of_form(_error: Exception) -> exceptions.APIException:
     most = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
     return exceptions.ParseError(_("A form has %d fields at most here. Send longer lists as JSON.") % most)
 
 
 _SAID: Final[dict[tuple[type[Exception], ...], Callable[[Any], exceptions.APIException]]] = {
-    # Never there, or deleted by another request meanwhile.
-    (Http404, ObjectDoesNotExist): lambda _error: exceptions.NotFound(),
+    (Http404,): lambda _error: exceptions.NotFound(),
+    (ObjectDoesNotExist,): _said_of_gone,
     (PermissionDenied,): lambda error: exceptions.PermissionDenied(str(error) or None),
     (DomainError,): lambda error: exceptions.ValidationError(as_serializer_error(error)),
     (TooManyFieldsSent, TooManyFilesSent): _said_of_form,

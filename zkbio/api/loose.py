@@ -54,15 +54,17 @@ class LooseBodyMixin:
         return super().to_internal_value(body)  # type: ignore[misc]
 
     def _loosened(self, name: str, value: Any) -> Any:
-        """A null that can't be stored is not given; an empty text that can't be stored is null."""
+        """A null that can't be stored is not given; an empty text is null where it is no text: forms know no null."""
         field = self.fields.get(name)
         if field is None:
             return value
         if value is None and not field.allow_null:
             return _NOT_GIVEN
-        if value == "" and field.allow_null and not getattr(field, "allow_blank", False):
+        if value != "" or getattr(field, "allow_blank", False):
+            return value
+        if field.allow_null:
             return None
-        return value
+        return value if isinstance(field, serializers.CharField | serializers.FileField) else _NOT_GIVEN
 
 
 class LooseSerializer(LooseBodyMixin, serializers.Serializer[Any]):

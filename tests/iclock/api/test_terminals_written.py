@@ -22,6 +22,8 @@ from personnel.models import Area
 from personnel.models.scope import AreaLimit
 from zkbio.accounts.models import AuditEntry, User
 
+from .conftest import Punches
+
 pytestmark = pytest.mark.django_db
 PATH = "/iclock/api/terminals/"
 NEW = {"sn": "NEW1", "alias": "Back door", "ip_address": "10.0.0.7"}
@@ -285,6 +287,15 @@ def test_a_limited_user_names_the_area_of_a_new_terminal(two: Area, send: Send) 
     assert send("POST", PATH, 400, **NEW) == {"area": ["This field is required."]}
     assert list(send("POST", PATH, 400, **NEW, area=1)) == ["area"]
     assert send("POST", PATH, 201, **NEW, area=two.id)["area"] == two.id
+
+
+def test_whoever_has_limits_takes_over_no_terminal_that_was_here_before(hr: User, send: Send, punches: Punches) -> None:
+    area = Area.objects.create(area_code="2", area_name="Two")
+    AreaLimit.objects.create(user=hr, area=area)
+    punches(1, terminal_sn="NEW1")
+
+    assert list(send("POST", PATH, 400, **NEW, area=area.pk)) == ["sn"]
+    assert send("POST", PATH, 201, **{**NEW, "sn": "NEW2"}, area=area.pk)["sn"] == "NEW2"
 
 
 @pytest.mark.django_db(transaction=True)

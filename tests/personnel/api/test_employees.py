@@ -318,3 +318,20 @@ def test_an_edit_waits_for_the_one_that_holds_the_row() -> None:
     holder.join(timeout=20)
     assert (changed.first_name, changed.last_name) == ("Grace", "Lovelace")
     assert [each.pk for each in changed.areas.all()] == [area.pk]
+
+
+@pytest.mark.parametrize("format", ["json", "form"])
+def test_an_empty_text_is_nothing_where_no_text_is_kept(api: Api, format: str) -> None:  # noqa: A002
+    empty = dict.fromkeys(
+        ["verify_mode", "dev_privilege", "app_status", "position", "birthday", "enable_attendance"], ""
+    )
+
+    made = api.post(PATH, {**NEW, "area": "1", **empty}, format=format)
+
+    assert [made[name] for name in ("verify_mode", "dev_privilege", "position", "birthday")] == [-1, 0, None, None]
+
+
+def test_a_refusal_quotes_as_much_as_anybody_reads(api: Api) -> None:
+    [sentence] = api.post(PATH, {**NEW, "hire_date": "x" * 100_000}, 400)["hire_date"]
+
+    assert (len(sentence), sentence[-1]) == (501, "…")

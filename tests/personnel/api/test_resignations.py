@@ -168,3 +168,10 @@ def test_a_day_is_asked_for_in_any_spelling(api: Api, person: Caller, day: str) 
     assert api.get(PATH, resign_date=day)["count"] == 1
     assert api.get(PATH, resign_date="2024-06-27")["count"] == 0
     assert list(api.get(PATH, 400, resign_date="June")) == ["resign_date"]
+
+
+def test_many_resign_in_as_many_queries_as_few(api: Api, person: Caller, django_assert_max_num_queries: Any) -> None:
+    people = [person(str(number)).pk for number in range(30)]
+
+    with django_assert_max_num_queries(25):
+        api.post(f"{EMPLOYEES}adjust_resign/", {"employees": people, "resign_date": "2024-06-26"}, 200)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import threading
+import time
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 
+from personnel.domain.people import lock_employees
 from personnel.domain.resignations import resign
 from personnel.models import Area, Department, Employee, Resignation
 from tests.personnel.api.conftest import Api, Caller
@@ -183,3 +188,46 @@ def test_without_a_parent_nothing_is_made(limited: Api) -> None:
 def test_a_put_with_nulls_keeps_the_parent_that_is_not_seen(of_department: Api) -> None:
     of_department.put(f"{DEPARTMENTS}2/", {"dept_code": "d2", "dept_name": "Renamed", "parent_dept": None})
     assert Department.objects.values_list("dept_name", "parent_dept").get(pk=2) == ("Renamed", 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_was_moved_out_while_a_request_waited_is_left_alone(limited: Api, ids: dict[str, int]) -> None:
+    """The person's row is held by somebody who moves them to area 3, until the request waits for it."""
+    asked: list[int] = []
+
+    def ask() -> None:
+        try:
+            body = {"employees": [ids["in"]], "areas": [4]}
+            asked.append(limited("POST", f"{EMPLOYEES}adjust_area/", body).status_code)
+        finally:
+            connection.close()
+
+    request = threading.Thread(target=ask)
+    with transaction.atomic():
+        [employee] = lock_employees([ids["in"]])
+        employee.areas.set([3])
+        request.start()
+        wait_for_a_waiting_backend()
+    request.join(30)
+
+    assert (asked, [area.pk for area in Employee.objects.get(pk=ids["in"]).areas.all()]) == ([404], [3])
+
+
+def wait_for_a_waiting_backend() -> None:
+    for _ in range(500):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0"
+            )
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.02)
+    raise AssertionError("nobody waits for the row")
+
+
+def test_a_resignation_of_somebody_who_is_elsewhere_too_is_not_changed(limited: Api, ids: dict[str, int]) -> None:
+    [resignation] = resign([ids["both"]], resign_date=dt.date(2024, 6, 26))
+
+    limited.patch(f"{RESIGNS}{resignation.pk}/", {"disableatt": False}, 403)
