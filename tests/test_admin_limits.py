@@ -144,7 +144,8 @@ def test_a_save_keeps_the_areas_outside(inside: Site, outside: Site, limited: Cl
     inside.person.areas.add(outside.area)
     other = Area.objects.create(area_code="annexe", area_name="annexe", parent_area=inside.area)
     typed = {
-        "first_name": "inside", "mobile": "1",
+        "first_name": "inside",
+        "mobile": "1",
         "department": 1,
         "areas": [other.pk],
         "dev_privilege": 0,
