@@ -9,8 +9,8 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 # Control characters (a tab or a line end would begin something new in what terminals are sent), line and paragraph
-# separators, and what turns the direction of writing and so shows another name than is stored.
-_UNSEEN: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+# separators, what turns the direction of writing and so shows another name than is stored, and halves of characters.
+_UNSEEN: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def validate_line(text: str) -> None:

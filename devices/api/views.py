@@ -89,7 +89,8 @@ class DeviceView(APIView):
     def device(self, key: str) -> Device:
         """The device with that id. Raises UnknownDevice."""
         visible = Device.objects.visible_to(self.request.user)
-        found = visible.select_related("terminal").filter(key=key).first()
+        # No database can be asked for a NUL.
+        found = None if "\0" in key else visible.select_related("terminal").filter(key=key).first()
         if found is None:
             raise self.unknown(key)
         return found

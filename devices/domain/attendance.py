@@ -9,7 +9,7 @@ import heapq
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from itertools import chain, islice
 from typing import IO, Any, Final, NamedTuple
 
@@ -68,8 +68,8 @@ def read_stored(devices: Sequence[Device], wanted: Wanted, *, user: Any) -> Log:
     if wanted.user_id is not None:
         punches = punches.filter(emp_code=wanted.user_id)
     if wanted.day is not None:
-        start = datetime.combine(wanted.day, time.min)
-        punches = punches.filter(punch_time__gte=start, punch_time__lt=start + timedelta(days=1))
+        whole_day = (datetime.combine(wanted.day, time.min), datetime.combine(wanted.day, time.max))
+        punches = punches.filter(punch_time__range=whole_day)
     writers = {device.terminal.sn: _Writer(device) for device in devices if device.terminal is not None}
     columns = ("terminal_sn", "emp_code", "punch_time", "verify_type", "punch_state")
     rows = punches.filter(terminal_sn__in=list(writers)).order_by("-punch_time", "-id").values_list(*columns)

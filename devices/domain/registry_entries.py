@@ -25,6 +25,7 @@ from devices.domain.registry import (
 )
 from devices.models import Device
 from zkbio.crypto import SealError, key_id, seal, unseal
+from zkbio.texts import validate_line
 
 _OURS: Final = frozenset({"ip", "port", "password", "timeout", "name", "created_at", "updated_at"})
 _SEALED: Final = "sealed:"
@@ -126,8 +127,10 @@ def _text(said: Mapping[str, object], name: str) -> str:
     value = said.get(name)
     if not isinstance(value, str) or not value.strip():
         raise ValidationError(f"{name}: a text is missing.")
-    if not value.isprintable():
-        raise ValidationError(f"{name}: {value[:60]!a} has characters that can't be shown.")
+    try:
+        validate_line(value)
+    except ValidationError as error:
+        raise ValidationError(f"{name}: {value[:60]!a} has characters that can't be shown.") from error
     return value
 
 

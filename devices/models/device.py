@@ -15,6 +15,7 @@ from iclock.models import Terminal
 from personnel.models.scope import scope_of
 from zkbio import crypto
 from zkbio.clock import validate_zone
+from zkbio.texts import validate_line
 
 _SEAL = "devices_device.comm_key"
 # Both moments of a row are written when it is new, one right after the other.
@@ -44,7 +45,7 @@ class Device(models.Model):
     key = models.SlugField(
         "id", max_length=50, unique=True, validators=[RegexValidator(r"^[a-z0-9_-]+$")], help_text="Its name in URLs."
     )
-    name = models.CharField(max_length=100)
+    name = models.CharField(max_length=100, validators=[validate_line])
     host = models.GenericIPAddressField("IP address")
     port = models.PositiveIntegerField(default=4370, validators=[MinValueValidator(1), MaxValueValidator(65_535)])
     transport = models.CharField(max_length=3, choices=Transport.choices, default=Transport.TCP)

@@ -224,6 +224,7 @@ class TransactionViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[Tran
         return Response(status=204)
 
     @extend_schema(
+        filters=True,
         parameters=[OpenApiParameter("export_type", OpenApiTypes.STR, enum=tuple(KINDS), required=True)],
         responses={(200, media_type): OpenApiTypes.BINARY for media_type, _writer in KINDS.values()},
     )

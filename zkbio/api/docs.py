@@ -127,8 +127,14 @@ def _answer(status: str, described: _Schema) -> Answer:
 
 def _body_schema(described: _Schema) -> _Schema:
     content: _Schema = described.get("requestBody", {}).get("content", {})
-    schema: _Schema = content.get("application/json", {}).get("schema", {})
+    schema: _Schema = _read_as_json(content).get("schema", {})
     return schema
+
+
+def _read_as_json(content: _Schema) -> _Schema:
+    """What is read as JSON whatever its type claims stands under ``*/*``."""
+    found: _Schema = content.get("application/json") or content.get("*/*") or {}
+    return found
 
 
 def _values(schema: _Schema) -> list[Value]:
@@ -178,7 +184,7 @@ def _example_text(described: _Schema, schema: _Schema) -> str:
     """A body to start from, "" where none is sent as JSON."""
     if not schema:
         return ""
-    given = described["requestBody"]["content"]["application/json"].get("examples", {})
+    given = _read_as_json(described["requestBody"]["content"]).get("examples", {})
     example = next((each["value"] for each in given.values()), None) or _example(schema)
     return orjson.dumps(example, option=orjson.OPT_INDENT_2).decode()
 

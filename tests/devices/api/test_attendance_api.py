@@ -267,3 +267,8 @@ def may_everything(user: User) -> User:
 def add_employee(code: str, *, area: Area) -> None:
     employee = Employee.objects.create(emp_code=code, first_name="Ana", department=Department.objects.earliest("id"))
     employee.areas.set([area])
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+def test_the_first_and_the_last_day_of_the_calendar_are_empty(ask: Ask, day: str) -> None:
+    assert ask("GET", f"/attendance/all?date={day}&source=database")[1]["total"] == 0

@@ -369,3 +369,14 @@ def test_of_two_edits_at_once_none_is_lost(ask: Ask, gate: Device) -> None:
     close_old_connections()
     gate.refresh_from_db()
     assert (gate.name, gate.timeout) == ("Front gate", 9)
+
+
+@pytest.mark.parametrize("below", ["", "/ping", "/info", "/users", "/attendance"])
+def test_an_id_that_no_database_holds_is_unknown(ask: Ask, below: str) -> None:
+    assert ask("GET", f"/devices/%00{below}")[0] == 404
+
+
+def test_a_name_is_one_readable_line(ask: Ask) -> None:
+    body = {"id": "door", "name": "a\u202eb", "ip": "10.0.0.9"}
+
+    assert ask("POST", "/devices", body)[0] == 400
