@@ -33,7 +33,7 @@ class ModelPermissions(BasePermission):
 
 
 def _required(view: Any) -> tuple[str, ...]:
-    if view.required_permissions:
-        return tuple(view.required_permissions)
+    if named := getattr(view, "required_permissions", ()):
+        return tuple(named)
     model = view.queryset.model._meta
     return (f"{model.app_label}.{_VERBS[view.action]}_{model.model_name}",)
