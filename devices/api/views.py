@@ -67,6 +67,10 @@ class DevicePermissions(BasePermission):
         return bool(user.has_perms(needed))
 
 
+# Who doesn't take their answer for so long is hung up on: it is kept in files until then.
+SEND_SECONDS: Final = 60
+
+
 class DeviceView(APIView):
     """A view of the multi-device server."""
 
@@ -77,6 +81,8 @@ class DeviceView(APIView):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Spanish, unless the caller asks for anything else. What is answered is text already, when this ends."""
+        if (client := request.META.get("gunicorn.socket")) is not None:
+            client.settimeout(SEND_SECONDS)
         language = language_of(request)
         with translation.override(language):
             answer = super().dispatch(request, *args, **kwargs)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 import tempfile
 import threading
+import time as clock
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, time
 from itertools import chain, islice
@@ -28,6 +29,7 @@ from iclock.punch import Punch
 # A decoded log takes twenty times its bytes, so few are decoded at once, however many are read.
 _decoding = threading.BoundedSemaphore(4)
 _BATCH: Final = 2_000
+_PAUSE_SECONDS: Final = 0.001
 _SPOOL_BYTES: Final = 512 * 1024
 _TIME: Final = len("2026-03-02 08:00:00")
 _EVERYBODY: Final = None
@@ -83,6 +85,7 @@ def merged(logs: Sequence[Log]) -> Iterator[bytes]:
         lines = heapq.merge(*(log.lines for log in logs), reverse=True)
         while batch := [line[_TIME:-1] for line in islice(lines, _BATCH)]:
             yield b",".join(batch)
+            clock.sleep(_PAUSE_SECONDS)
     finally:
         for log in logs:
             log.lines.close()
@@ -141,5 +144,6 @@ def _spooled(lines: Iterable[str]) -> Log:
     while batch := list(islice(rest, _BATCH)):
         spool.write("".join(batch).encode())
         total += len(batch)
+        clock.sleep(_PAUSE_SECONDS)  # under gevent: the others' turn
     spool.seek(0)
     return Log(total, spool)

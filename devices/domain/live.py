@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Final, TypeVar
@@ -18,21 +19,29 @@ from django.db import connection
 from devices.domain.dialling import Bounds, dial
 from devices.domain.lease import Lease, give_back, take_free
 from devices.domain.registry import is_unused_example, set_polled
-from devices.domain.sync import require_admitted
+from devices.domain.sync import require_admitted, require_same_unit
 from devices.driver.guarded import stop_sessions
 from devices.driver.session import TerminalSession
 from devices.models import Device
+from iclock.models import Terminal
 
 T = TypeVar("T")
 Work = Callable[[Lease, Bounds], T]
 """What is done with a device while its lease is held, within the bounds."""
 
-# Conversations of one process at a time.
+# Conversations of one process at a time, and how many of them one request may have.
 MOST_LIVE: Final = 64
+MOST_OF_ONE: Final = 48
+# Requests of one process that wait for one device; whoever comes then is told at once.
+MOST_WAITING: Final = 16
 # How often who waits looks whether it is their turn.
 _BLINK: Final = 0.1
 
 _places = threading.BoundedSemaphore(MOST_LIVE)
+_queues = threading.Lock()
+_waiting: Counter[int] = Counter()
+# Devices that this process talks to: no need to ask the database whether it is somebody's turn.
+_talking: set[int] = set()
 _threads = ThreadPoolExecutor(MOST_LIVE, thread_name_prefix="live")
 
 
@@ -60,15 +69,19 @@ def visit_each(
     Raises CallerGoneError as soon as ``gone`` says so. What is still going on then is broken off.
     """
     began, stop = time.monotonic(), threading.Event()
-    waiting = {device.pk: device for device in devices}
+    waiting = _queue(devices)
     running: dict[Future[T], Device] = {}
+    queued = list(waiting)
     try:
+        yield from ((device, OccupiedError()) for device in devices if device.pk not in waiting)
         while waiting or running:
             if gone():
                 raise CallerGoneError
             waited = time.monotonic() - began
-            running |= _begin(waiting, work, Bounds(_seconds_left(waited), stop))
-            if waited > settings.LIVE_WAIT_SECONDS:
+            running |= _begin(waiting, work, Bounds(_seconds_left(waited), stop), most=MOST_OF_ONE - len(running))
+            # Those that wait for this request's own conversations to end do so for as long as the request may take.
+            patience = settings.LIVE_SECONDS if len(running) >= MOST_OF_ONE else settings.LIVE_WAIT_SECONDS
+            if waited > patience:
                 yield from ((device, OccupiedError()) for device in waiting.values())
                 waiting = {}
             for future in _finished(running):
@@ -76,12 +89,18 @@ def visit_each(
                 outcome = _outcome(device, future)
                 yield device, outcome
     finally:
+        with _queues:
+            _waiting.subtract(queued)
         if running:
             stop_sessions(stop)
 
 
 def talk(ask: Callable[[Device, TerminalSession], T]) -> Work[T]:
-    """The work of a conversation; no database connection is kept meanwhile. Raises TerminalError."""
+    """The work of a conversation; no database connection is kept meanwhile. Raises TerminalError.
+
+    ``ask`` gets a unit that is what the device is known to be. A device that was registered a moment ago is compared
+    with the terminals that are known: which of them it is (``device.terminal``) counts before the first poll, too.
+    """
 
     def work(lease: Lease, bounds: Bounds) -> T:
         device = Device.objects.select_related("terminal").get(pk=lease.device_id)
@@ -89,26 +108,46 @@ def talk(ask: Callable[[Device, TerminalSession], T]) -> Work[T]:
             require_admitted(device.terminal)
         connection.close()
         with dial(device, bounds) as session:
+            _recognise(device, session.serial())
             return ask(device, session)
 
     return work
+
+
+def _recognise(device: Device, serial: str) -> None:
+    require_same_unit(device, serial)
+    if device.terminal is None:
+        device.terminal = Terminal.objects.filter(sn=serial).first()
+        connection.close()
+        if device.terminal is not None:
+            require_admitted(device.terminal)
 
 
 def _seconds_left(waited: float) -> float:
     return min(float(settings.DEVICE_SESSION_SECONDS), max(1.0, settings.LIVE_SECONDS - waited))
 
 
-def _begin(waiting: dict[int, Device], work: Work[T], bounds: Bounds) -> dict[Future[T], Device]:
-    """Start with those of ``waiting`` whose turn it is, and take them out."""
-    places = sum(_places.acquire(blocking=False) for _ in waiting)
+def _queue(devices: Sequence[Device]) -> dict[int, Device]:
+    """Those that not too many wait for already; this request is counted among them from now on."""
+    with _queues:
+        found = {device.pk: device for device in devices if _waiting[device.pk] < MOST_WAITING}
+        _waiting.update(found.keys())
+    return found
+
+
+def _begin(waiting: dict[int, Device], work: Work[T], bounds: Bounds, *, most: int) -> dict[Future[T], Device]:
+    """Start with ``most`` of ``waiting`` whose turn it is, and take them out."""
+    free = [pk for pk in waiting if pk not in _talking]
+    places = sum(_places.acquire(blocking=False) for _ in free[: max(0, most)])
     leases: list[Lease] = []
     try:
         if places:
-            leases = take_free(waiting.keys(), most=places)
+            leases = take_free(free, most=places)
     finally:
-        connection.close()
+        connection.close()  # whoever waits keeps none
         for _ in range(places - len(leases)):
             _places.release()
+    _talking.update(lease.device_id for lease in leases)
     return {_threads.submit(_carry_out, lease, work, bounds): waiting.pop(lease.device_id) for lease in leases}
 
 
@@ -116,6 +155,7 @@ def _carry_out(lease: Lease, work: Work[T], bounds: Bounds) -> T:
     try:
         return work(lease, bounds)
     finally:
+        _talking.discard(lease.device_id)
         try:
             give_back(lease)
         finally:

@@ -16,7 +16,6 @@ from django.db import transaction
 from devices.domain.dialling import Bounds
 from devices.domain.lease import Lease
 from devices.domain.live import Work, talk
-from devices.domain.sync import require_same_unit
 from devices.driver.errors import KnownUserError, TerminalError, UnfitError, UnknownUserError
 from devices.driver.session import TerminalSession
 from devices.driver.unit import Sizes
@@ -96,8 +95,6 @@ def _change(
     counts: bool = True,
 ) -> Work[T]:
     def ask(device: Device, session: TerminalSession) -> _Changed[T]:
-        if device.terminal is not None:
-            require_same_unit(device, session.identity())
         try:
             outcome = change(device, session)
         except _NOT_DONE:
@@ -113,8 +110,8 @@ def _change(
         with transaction.atomic():
             told = {"id": changed.device.key, **detail, **failed}
             record(actor=actor, action=action, subject=str(changed.device), detail=told)
-            if changed.sizes is not None:
-                _tell_counts(changed.device, changed.sizes)
+            if changed.sizes is not None and changed.device.terminal is not None:
+                _tell_counts(changed.device.terminal, changed.sizes)
         if isinstance(outcome, TerminalError):
             raise outcome
         return outcome
@@ -130,8 +127,8 @@ def _sizes(session: TerminalSession) -> Sizes | None:
         return None
 
 
-def _tell_counts(device: Device, sizes: Sizes) -> None:
-    Terminal.objects.filter(device=device).update(user_count=sizes.users, fp_count=sizes.fingers)
+def _tell_counts(terminal: Terminal, sizes: Sizes) -> None:
+    Terminal.objects.filter(pk=terminal.pk).update(user_count=sizes.users, fp_count=sizes.fingers)
 
 
 def _wall_of(device: Device) -> datetime:

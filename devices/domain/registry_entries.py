@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -219,7 +218,7 @@ def open_password(key: str, said: object) -> int:
 def _blob(text: str) -> bytes:
     try:
         return base64.b64decode(text.removeprefix(_SEALED), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # no Base64, or not even ASCII
         raise ValidationError("password: what is sealed was altered.") from error
 
 

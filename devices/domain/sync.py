@@ -163,7 +163,7 @@ def _retrieve(device: Device, lease: Lease, errands: Errands, bounds: Bounds | N
         require_admitted(device.terminal)
     with dial(device, bounds) as session:
         identity = session.identity()
-        require_same_unit(device, identity)
+        require_same_unit(device, identity.serial)
         wall, heard_at = session.clock(), timezone.now()
         sizes = session.sizes()
         reads = commands.claim(device.terminal, READS, lease) if device.terminal and errands.reads else []
@@ -178,11 +178,11 @@ def _download(session: TerminalSession, sizes: Sizes) -> Rows:
     return session.punch_rows(sizes) if sizes.punches else _NO_ROWS
 
 
-def require_same_unit(device: Device, identity: Identity) -> None:
+def require_same_unit(device: Device, serial: str) -> None:
     """Raises WrongUnitError when another terminal answers than the one that is known to be there."""
-    if device.terminal is not None and device.terminal.sn != identity.serial:
+    if device.terminal is not None and device.terminal.sn != serial:
         raise WrongUnitError(
-            f"{device.host} answers as {identity.serial}, but this device is {device.terminal.sn}: nothing was read."
+            f"{device.host} answers as {serial}, but this device is {device.terminal.sn}: nothing was read."
             " If the unit was replaced, register the new one as a device of its own."
         )
 

@@ -28,11 +28,20 @@ class Reading:
 
     def identity(self) -> Identity:
         identity = self._wire.identity()
-        if not identity.serial:
-            raise ProtocolError(f"{self._address} tells no serial number; such a unit isn't read.")
-        if _SERIAL.fullmatch(identity.serial) is None:
-            raise ProtocolError(f"{self._address} tells {identity.serial[:60]!a} as its serial number, which is none.")
+        self._require_serial(identity.serial)
         return identity
+
+    def serial(self) -> str:
+        """The serial number alone."""
+        serial = self._wire.serial()
+        self._require_serial(serial)
+        return serial
+
+    def _require_serial(self, serial: str) -> None:
+        if not serial:
+            raise ProtocolError(f"{self._address} tells no serial number; such a unit isn't read.")
+        if _SERIAL.fullmatch(serial) is None:
+            raise ProtocolError(f"{self._address} tells {serial[:60]!a} as its serial number, which is none.")
 
     def sizes(self) -> Sizes:
         """Raises ProtocolError for a short answer: "no punches" and "I don't tell" must not look alike."""

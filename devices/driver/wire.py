@@ -82,6 +82,11 @@ class Wire:
                 firmware=self._text(self._zk.get_firmware_version),
             )
 
+    def serial(self) -> str:
+        """ "" where the unit tells none."""
+        with self.in_own_words():
+            return self._text(self._zk.get_serialnumber)
+
     def option(self, name: str) -> str:
         """An option's value, "" where the unit has none."""
         try:

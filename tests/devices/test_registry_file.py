@@ -136,6 +136,8 @@ def test_an_example_that_may_not_be_dialled_here_is_left_out(db, path, settings)
         ({"ip": "10.0.0.5"}, "name: a text is missing."),
         ({"name": "X"}, "ip: a text is missing."),
         ({"ip": "10.0.0.5", "name": "a\0b"}, "name: 'a\\x00b' has characters that can't be shown."),
+        ({"ip": "10.0.0.5", "name": "A", "password": "sealed:\u00e9"}, "password: what is sealed was altered."),
+        ({"ip": "10.0.0.5", "name": "A", "password": "sealed:\ud800"}, "password: what is sealed was altered."),
         ({"ip": "10.0.0.5", "name": "\ud800"}, "name: '\\ud800' has characters that can't be shown."),
         ({"ip": "127.1", "name": "X"}, "'127.1' is not an IP address; write the terminal's own"),
         ({"ip": "203.0.113.9", "name": "X"}, "203.0.113.9 is outside the networks of terminals"),

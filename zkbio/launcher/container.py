@@ -36,7 +36,9 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     match arguments:
         case ["migrate"] if environ.get("DEVICES_FILE", "").strip():
             migrated = subprocess.run(role_command("migrate", options), env=dict(environ), check=False).returncode
-            return migrated or subprocess.run(roles.devices_file_command(), env=dict(environ), check=False).returncode
+            if migrated == 0:  # a file that can't be read is told of, and stops nothing
+                subprocess.run(roles.devices_file_command(), env=dict(environ), check=False)
+            return migrated
         case ["web" | "worker" | "beat" | "migrate" as role]:
             command = role_command(role, options)
             more = web_settings(options) if role == "web" else {}

@@ -449,3 +449,38 @@ def test_the_example_is_polled_from_its_first_use_on(ask: Ask, unit: SimulatedTe
     assert Device.objects.get().enabled is False
     assert ask("GET", "/devices/principal/ping")[0] == 200
     assert Device.objects.get().enabled is True
+
+
+@pytest.mark.parametrize(("method", "what", "body"), [*LIVE, ("GET", "ping", None)])
+def test_a_blocked_terminal_is_not_spoken_to_by_a_device_registered_anew(
+    ask: Ask, unit: SimulatedTerminal, gate: Device, method: str, what: str, body: Any
+) -> None:
+    Terminal.objects.create(sn="CKJF201260077", alias="Gate", admission=Terminal.Admission.BLOCKED)
+    before = people(unit)
+
+    status, told = ask(method, f"/devices/gate/{what}", body)
+
+    assert (status, told["error"]) == (503 if what == "ping" else 500, "El terminal está bloqueado.")
+    assert people(unit) == before
+
+
+@pytest.mark.parametrize(("method", "what", "body"), LIVE)
+def test_another_unit_than_the_known_one_is_neither_read_nor_changed(
+    ask: Ask, unit: SimulatedTerminal, gate: Device, method: str, what: str, body: Any
+) -> None:
+    Device.objects.update(terminal=Terminal.objects.create(sn="ANOTHER", alias="Gate"))
+    before = people(unit)
+
+    status, told = ask(method, f"/devices/gate/{what}", body)
+
+    assert (status, told["success"], people(unit)) == (500, False, before)
+    assert told["error"].startswith("En la dirección del dispositivo responde otro terminal")
+
+
+def test_a_change_before_the_first_poll_is_known_of_the_terminal(ask: Ask, gate: Device) -> None:
+    terminal = Terminal.objects.create(sn="CKJF201260077", alias="Gate")
+
+    assert ask("POST", "/devices/gate/users", {"user_id": "7", "name": "Eva"})[0] == 200
+
+    terminal.refresh_from_db()
+    assert terminal.user_count == 3

@@ -259,3 +259,41 @@ def test_over_two_web_processes_a_terminal_has_one_session_and_a_caller_who_hang
             client.sendall(head.encode())
             assert wait_until(held, 10)
         assert wait_until(lambda: not held(), 5)
+
+
+def test_what_waits_for_the_places_of_its_own_request_is_not_given_up(
+    units: list[SimulatedTerminal], monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    monkeypatch.setattr(live, "MOST_OF_ONE", 1)
+    settings.LIVE_WAIT_SECONDS = 0.1
+    for unit in units:
+        unit.faults.add(Latency(seconds=0.1))
+
+    outcomes = [outcome for _device, outcome in visit_each(list(Device.objects.all()), talk(clock), gone=stays)]
+
+    assert [type(outcome).__name__ for outcome in outcomes] == ["datetime", "datetime"]
+
+
+def test_a_crowd_before_one_device_is_sent_away_at_once(
+    units: list[SimulatedTerminal], monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    monkeypatch.setattr(live, "MOST_WAITING", 1)
+    settings.LIVE_WAIT_SECONDS = 20
+    gate, yard = Device.objects.get(key="gate"), Device.objects.get(key="yard")
+    asked = threading.Event()
+    leave = threading.Event()
+
+    def gone() -> bool:
+        asked.set()
+        return leave.is_set()
+
+    with hold(gate.pk), ThreadPoolExecutor(1) as pool:
+        first = pool.submit(visit, gate, talk(clock), gone=gone)
+        assert asked.wait(10)
+        with pytest.raises(OccupiedError):
+            visit(gate, talk(clock), gone=stays)
+        assert visit(yard, talk(clock), gone=stays) is not None
+        leave.set()
+        with pytest.raises(CallerGoneError):
+            first.result(10)
+    assert visit(gate, talk(clock), gone=stays) is not None
