@@ -9,17 +9,20 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from devices.api.errors import Refusal
 from devices.api.schema import answer_of, number, row_of, text
 from devices.api.serializers import DeviceChangeSerializer, DeviceSerializer
-from devices.api.views import DEVICE_ID, READ_DEVICES, DeviceView, read_body
+from devices.api.views import DEVICE_ID, READ_DEVICES, DeviceView, no_body, read_body
 from devices.domain.registry import change_device, normalise_key, register_device
 from devices.models import Device
+from personnel.models.scope import scope_of
 from zkbio.accounts.domain.audit import record
 from zkbio.api.renderers import naive_text
 
@@ -35,7 +38,9 @@ class StatusView(DeviceView):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if "text/html" in request.headers.get("Accept", "") and request.method in {"GET", "HEAD"}:
             return HttpResponseRedirect(reverse("admin:index"))
-        return super().dispatch(request, *args, **kwargs)
+        answer = super().dispatch(request, *args, **kwargs)
+        patch_vary_headers(answer, ["Accept"])
+        return answer
 
     @extend_schema(exclude=True)
     def get(self, request: Request) -> Response:
@@ -80,6 +85,8 @@ class DevicesView(DeviceView):
     )
     def post(self, request: Request) -> Response:
         """Registers a device; it is read from now on."""
+        if scope_of(request.user).areas is not None:
+            raise PermissionDenied  # nobody knows yet which terminal answers there
         sent = _columns(read_body(request, DeviceSerializer, required=_("id, name and ip are required.")))
         key = normalise_key(sent.pop("id"))
         try:
@@ -123,6 +130,8 @@ class OneDeviceView(DeviceView):
         """Changes what is sent, and nothing else."""
         found = self.device(device_id)
         sent = _columns(read_body(request, DeviceChangeSerializer))
+        if not sent:
+            raise Refusal(400, no_body())
         try:
             with transaction.atomic():
                 device = change_device(found.pk, **sent)

@@ -11,7 +11,9 @@ from rest_framework.test import APIClient
 
 from devices.domain.registry import register_device
 from devices.models import Device
+from iclock.models import Terminal
 from personnel.domain.staff import StaffUser
+from personnel.models import Area, AreaLimit
 from tests.devices.api.conftest import Ask, answered, asker
 from zkbio.accounts.models import User
 
@@ -129,3 +131,35 @@ def test_a_form_with_a_cookie_and_no_csrf_token_changes_nothing(admin: User) -> 
         answer = client.generic("POST", "/devices", b'{"id": "a", "name": "A", "ip": "10.0.0.9"}', content_type=kind)
         assert answered(answer)[0] in {400, 403}
     assert Device.objects.count() == 1
+
+
+@pytest.mark.parametrize(("method", "path", "permission"), [row for row in ASKED if row[1].startswith("/devices/gate")])
+def test_a_device_outside_the_limits_is_unknown(clerk: User, method: str, path: str, permission: str) -> None:
+    inside, outside = (Area.objects.create(area_code=name, area_name=name) for name in ("in", "out"))
+    AreaLimit.objects.create(user=clerk, area=inside)
+    Device.objects.update(terminal=Terminal.objects.create(sn="CKJF201260077", alias="Gate", area=outside))
+    give(clerk, permission)
+
+    status, told = asker(clerk)(method, path, BODY if method == "PUT" else None)
+
+    assert (status, told["disponibles"]) == (404, [])
+    assert Device.objects.get().name == "Gate"
+
+
+@pytest.mark.parametrize(("method", "path", "permission"), [row for row in ASKED if "/x/" in row[1]])
+def test_nothing_is_asked_of_a_device_outside_the_limits(clerk: User, method: str, path: str, permission: str) -> None:
+    inside, outside = (Area.objects.create(area_code=name, area_name=name) for name in ("in", "out"))
+    AreaLimit.objects.create(user=clerk, area=inside)
+    Device.objects.update(terminal=Terminal.objects.create(sn="CKJF201260077", alias="Gate", area=outside))
+    give(clerk, permission)
+
+    status, told = asker(clerk)(method, path.replace("/x/", "/gate/"), BODY if method in {"POST", "PUT"} else None)
+
+    assert (status, told["disponibles"]) == (404, [])
+
+
+def test_who_is_limited_to_areas_registers_nothing(clerk: User) -> None:
+    AreaLimit.objects.create(user=clerk, area=Area.objects.create(area_code="in", area_name="in"))
+    give(clerk, "devices.add_device")
+
+    assert forbidden(asker(clerk)("POST", "/devices", BODY))

@@ -380,3 +380,12 @@ def test_a_name_is_one_readable_line(ask: Ask) -> None:
     body = {"id": "door", "name": "a\u202eb", "ip": "10.0.0.9"}
 
     assert ask("POST", "/devices", body)[0] == 400
+
+
+@pytest.mark.parametrize("body", [{"id": "new"}, {"ip": None}, {"colour": "red"}])
+def test_a_change_of_nothing_is_refused_and_not_noted(ask: Ask, gate: Device, body: dict[str, Any]) -> None:
+    edited = Device.objects.get().updated_at
+
+    assert ask("PUT", "/devices/gate", body) == (400, {"success": False, "error": "Body JSON requerido."})
+    assert Device.objects.get().updated_at == edited
+    assert not AuditEntry.objects.filter(action="devices.change").exists()
