@@ -20,6 +20,7 @@ from iclock.models import SyncMark, Terminal, Transaction
 from iclock.punch import Punch, Source
 from personnel.models import Area
 from personnel.models.scope import AreaLimit
+from tests.racing import statuses_at_once
 from zkbio.accounts.models import AuditEntry, User
 
 from .conftest import Punches
@@ -306,27 +307,9 @@ def test_a_deletion_that_meets_an_action_waits_for_no_circle(token_client: Clien
         SyncMark.objects.create(terminal=terminal, wanted_at=timezone.now())
         queue_commands([terminal], "reboot", user=User.objects.get())
 
-        acted, deleted = at_once(
+        acted, deleted = statuses_at_once(
             lambda pk=terminal.pk: token_client.post(f"{PATH}{action}/", {"terminals": pk}),
             lambda pk=terminal.pk: token_client.delete(f"{PATH}{pk}/"),
         )
 
         assert (acted in {200, 400}, deleted) == (True, 204)
-
-
-def at_once(*requests: Callable[[], Any]) -> list[int]:
-    start, statuses = Barrier(len(requests)), [0] * len(requests)
-
-    def ask(place: int, request: Callable[[], Any]) -> None:
-        try:
-            start.wait(10)
-            statuses[place] = request().status_code
-        finally:
-            connection.close()
-
-    threads = [Thread(target=ask, args=pair) for pair in enumerate(requests)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    return statuses

@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from typing import Any
-
 import pytest
-from django.db import connection
 
 from personnel.models import Area, Employee, Resignation
 from tests.personnel.api.conftest import Api
+from tests.racing import statuses_at_once
 
 ROUNDS = 8
-
-
-def statuses_at_once(*requests: Callable[[], Any]) -> list[int]:
-    """The answers' statuses, of requests that start together."""
-    start, answers = threading.Barrier(len(requests)), [0] * len(requests)
-
-    def ask(place: int, request: Callable[[], Any]) -> None:
-        try:
-            start.wait(10)
-            answers[place] = request().status_code
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=ask, args=pair) for pair in enumerate(requests)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    return answers
 
 
 @pytest.mark.django_db(transaction=True)
