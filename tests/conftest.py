@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from django.conf import settings
 from django.test import override_settings
+from django.utils import translation
 
 
 def pytest_configure() -> None:
@@ -24,3 +25,10 @@ def _light_settings() -> Iterator[None]:
         STORAGES={**settings.STORAGES, "staticfiles": plain_files},
     ):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_language() -> Iterator[None]:
+    """The last request's language stays, in the thread that served it."""
+    yield
+    translation.deactivate()

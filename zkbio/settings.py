@@ -34,6 +34,10 @@ LIVE_SECONDS = env.number("LIVE_SECONDS", 120, low=10, high=3600)
 TICK_SECONDS = env.number("TICK_SECONDS", 5, low=1, high=60)
 RUN_HISTORY_DAYS = env.number("RUN_HISTORY_DAYS", 30, low=1, high=3_650)
 OFFLINE_ALARM_MINUTES = env.number("OFFLINE_ALARM_MINUTES", 60, low=1, high=100_000)
+# A clock that is off by more is an alarm; one that shall be set is set when it is off by more than the tolerance.
+CLOCK_ALARM_SECONDS = env.number("CLOCK_ALARM_SECONDS", 120, low=5, high=86_400)
+CLOCK_TOLERANCE_SECONDS = env.number("CLOCK_TOLERANCE_SECONDS", 10, low=2, high=3_600)
+CAPACITY_ALARM_PERCENT = env.number("CAPACITY_ALARM_PERCENT", 80, low=1, high=100)
 JWT_LIFE_HOURS = env.number("JWT_LIFE_HOURS", 24, low=1, high=8_760)
 JWT_REFRESH_DAYS = env.number("JWT_REFRESH_DAYS", 7, low=1, high=365)
 MAX_PAGE_SIZE = env.number("MAX_PAGE_SIZE", 50_000, low=100, high=10_000_000)
@@ -64,7 +68,7 @@ MIDDLEWARE = [
     "zkbio.api.paths.CollapseSlashesMiddleware",
     "zkbio.api.paths.WritesWithoutSlashMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
+    "zkbio.api.dialect.DialectMiddleware",
     "zkbio.api.errors.UnavailableMiddleware",
     "zkbio.api.bodies.BodyLimitMiddleware",
     "zkbio.api.paths.ReadableQueryMiddleware",

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 
 from devices.api.errors import Refusal, reason
 from devices.api.schema import answer_of, number, row_of, text
-from devices.api.views import DEVICE_ID, READ_PUNCHES, DeviceView
+from devices.api.views import DEVICE_ID, READ_PUNCHES, UnitView
 from devices.domain.attendance import Log, Wanted, merged, read_log, read_stored
 from devices.domain.live import visit_each
 from devices.domain.people_shown import people_shown
@@ -47,7 +47,7 @@ _ROW: Final = row_of(
 )
 
 
-class AttendanceView(DeviceView):
+class AttendanceView(UnitView):
     """The punches of a device."""
 
     needs = {"GET": (READ_PUNCHES,)}
@@ -65,7 +65,7 @@ class AttendanceView(DeviceView):
         return _answer([self.visit(device, read_log(wanted))])
 
 
-class AllAttendanceView(DeviceView):
+class AllAttendanceView(UnitView):
     """The punches of all devices."""
 
     needs = {"GET": (READ_PUNCHES,)}

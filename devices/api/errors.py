@@ -23,6 +23,7 @@ from devices.driver.errors import (
     UnknownUserError,
 )
 from devices.models import Device
+from zkbio.api.dialect import failure
 from zkbio.api.errors import exception_handler as plain_handler
 
 # nginx's number for a caller who hung up; nobody reads it.
@@ -74,13 +75,13 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     """None means a defect."""
     refusal = refusal_of(error)
     if refusal is not None:
-        answer = Response({"success": False, "error": str(refusal.detail), **refusal.more}, status=refusal.status_code)
+        answer = Response({**failure(refusal.detail), **refusal.more}, status=refusal.status_code)
         if refusal.status_code == 503:
             answer["Retry-After"] = str(_RETRY_SECONDS)
         return answer
     plain = plain_handler(error, context)
     if plain is not None:
-        plain.data = {"success": False, "error": _sentence(plain.data)}
+        plain.data = failure(plain.data)
     return plain
 
 
@@ -139,13 +140,3 @@ def _words(error: ValidationError) -> str:
         return " ".join(error.messages)
     names = {"host": "ip", "key": "id", "comm_key": "password"}
     return " ".join(f"{names.get(field, field)}: {' '.join(said)}" for field, said in error.message_dict.items())
-
-
-def _sentence(data: Any) -> str:
-    """DRF's details, flattened."""
-    if isinstance(data, dict):
-        told = ((name, _sentence(value)) for name, value in data.items())
-        return " ".join(said if name in {"detail", "non_field_errors"} else f"{name}: {said}" for name, said in told)
-    if isinstance(data, list):
-        return " ".join(_sentence(value) for value in data)
-    return str(data)

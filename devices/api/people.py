@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from devices.api.errors import Refusal
 from devices.api.schema import answer_of, number, row_of, text
 from devices.api.serializers import FingerSerializer, UserChangeSerializer, UserSerializer
-from devices.api.views import DEVICE_ID, OPERATE, READ_PEOPLE, DeviceView, T, read_body
+from devices.api.views import DEVICE_ID, OPERATE, READ_PEOPLE, T, UnitView, read_body
 from devices.domain.live import Work, talk
 from devices.domain.live_changes import change_user, create_user, delete_user, start_enrolment
 from devices.domain.people_shown import people_shown
@@ -39,7 +39,7 @@ _FINGERS: Final = (
 )
 
 
-class PersonView(DeviceView):
+class PersonView(UnitView):
     """A view of one person on a device."""
 
     def visit_about(self, user_id: str, device: Device, work: Work[T]) -> T:
@@ -54,7 +54,7 @@ class PersonView(DeviceView):
             raise unknown from error
 
 
-class UsersView(DeviceView):
+class UsersView(UnitView):
     """The people on a device."""
 
     needs = {"GET": (READ_PEOPLE,), "POST": (OPERATE,)}

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from devices.api.errors import Refusal, refusal_of
 from devices.api.schema import answer_of, number, row_of, text
-from devices.api.views import DEVICE_ID, OPERATE, READ_DEVICES, DeviceView
+from devices.api.views import DEVICE_ID, OPERATE, READ_DEVICES, UnitView
 from devices.domain.live import talk
 from devices.domain.live_changes import set_clock
 from devices.driver.session import TerminalSession
@@ -20,7 +20,7 @@ from devices.models import Device
 from zkbio.api.renderers import naive_text
 
 
-class PingView(DeviceView):
+class PingView(UnitView):
     """Whether a device answers."""
 
     needs = {"GET": (READ_DEVICES,)}
@@ -41,7 +41,7 @@ class PingView(DeviceView):
         return Response({"success": True, "message": message, "device_time": _text(shown), "ip": device.host})
 
 
-class InfoView(DeviceView):
+class InfoView(UnitView):
     """What a device tells of itself."""
 
     needs = {"GET": (READ_DEVICES,)}
@@ -66,7 +66,7 @@ class InfoView(DeviceView):
         return Response({"success": True, "data": self.visit(device, talk(_info))})
 
 
-class TimeView(DeviceView):
+class TimeView(UnitView):
     """The clock of a device."""
 
     needs = {"GET": (READ_DEVICES,)}
@@ -85,7 +85,7 @@ class TimeView(DeviceView):
         return Response({"success": True, "device_id": device.key, "device_time": _text(shown)})
 
 
-class SyncTimeView(DeviceView):
+class SyncTimeView(UnitView):
     """The clock of a device, set."""
 
     needs = {"POST": (OPERATE,)}

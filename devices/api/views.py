@@ -9,7 +9,6 @@ from typing import IO, Any, ClassVar, Final, TypeVar
 
 import orjson
 from django.http import HttpRequest, HttpResponseBase, RawPostDataException
-from django.utils import translation
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
@@ -80,14 +79,9 @@ class DeviceView(APIView):
     schema = DeviceAutoSchema()
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Spanish, unless the caller asks for anything else. What is answered is text already, when this ends."""
         if (client := request.META.get("gunicorn.socket")) is not None:
             client.settimeout(SEND_SECONDS)
-        language = language_of(request)
-        with translation.override(language):
-            answer = super().dispatch(request, *args, **kwargs)
-        answer["Content-Language"] = language
-        return answer
+        return super().dispatch(request, *args, **kwargs)
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
         return exception_handler
@@ -122,10 +116,10 @@ class DeviceView(APIView):
         return UnknownDevice(key, list(visible.values_list("key", flat=True)))
 
 
-def language_of(request: HttpRequest) -> str:
-    if request.headers.get("Accept-Language", "*").strip() in {"", "*"}:
-        return "es"
-    return translation.get_language_from_request(request)
+class UnitView(DeviceView):
+    """A view of what the unit itself has to be asked for: no HEAD, which would ask for all of it, for nothing."""
+
+    http_method_names = [method for method in DeviceView.http_method_names if method != "head"]
 
 
 def no_body() -> str:

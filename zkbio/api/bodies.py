@@ -31,12 +31,13 @@ def body_limit(path: str) -> int:
 
 def _refuse(request: HttpRequest) -> HttpResponseBase | None:
     if "HTTP_TRANSFER_ENCODING" in request.META:
-        return json_error({"detail": _("Send the body with its length; chunked bodies are not read.")}, status=411)
+        sentence = _("Send the body with its length; chunked bodies are not read.")
+        return json_error(request, {"detail": sentence}, status=411)
     length = str(request.META.get("CONTENT_LENGTH") or "0")
     if not (length.isascii() and length.isdigit()):
-        return json_error({"detail": _("The length of the body is not a number.")}, status=400)
+        return json_error(request, {"detail": _("The length of the body is not a number.")}, status=400)
     limit = body_limit(request.path_info)
     if len(length) > _MOST_DIGITS or int(length) > limit:
         sentence = _("The body is too large: %d bytes at most are read here.") % limit
-        return json_error({"detail": sentence}, status=413)
+        return json_error(request, {"detail": sentence}, status=413)
     return None

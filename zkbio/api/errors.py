@@ -20,6 +20,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import as_serializer_error
 
 from zkbio.api.conflicts import conflict_refusal
+from zkbio.api.dialect import failure, is_for_devices_clients
 
 _RETRY_SECONDS = 5
 _MOST_SAID = 500
@@ -105,8 +106,9 @@ _SAID: Final[dict[tuple[type[Exception], ...], Callable[[Any], exceptions.APIExc
 }
 
 
-def json_error(body: dict[str, Any], *, status: int) -> HttpResponse:
-    """An error outside of DRF's views."""
+def json_error(request: HttpRequest, said: dict[str, Any], *, status: int) -> HttpResponse:
+    """An error outside of DRF's views, in the shape that the path's clients know."""
+    body = failure(said) if is_for_devices_clients(request.path_info) else said
     return HttpResponse(orjson.dumps(body), content_type="application/json", status=status)
 
 
@@ -115,9 +117,10 @@ def unknown_path(request: HttpRequest, exception: Exception) -> HttpResponse:  #
 
     The vendor's servers answer 200 with such a page; ZKBIO_SOFT_404 brings that back for clients that count on it.
     """
-    status = 200 if settings.ZKBIO_SOFT_404 else 404
-    if _prefers_json(request):
-        return json_error({"detail": _("Not found.")}, status=status)
+    ours = is_for_devices_clients(request.path_info)
+    status = 200 if settings.ZKBIO_SOFT_404 and not ours else 404
+    if ours or _prefers_json(request):
+        return json_error(request, {"detail": _("Not found.")}, status=status)
     # The title in English in every language: that is what those clients look for.
     return _page("Page not found", _("There is nothing at this address."), status=status)
 
@@ -145,9 +148,13 @@ def _unavailable(request: HttpRequest, error: Unavailable) -> HttpResponse:
 
 def _answer(request: HttpRequest, title: str, sentence: str, *, status: int) -> HttpResponse:
     """JSON on the API's paths and where it is preferred, a page elsewhere."""
-    if _prefers_json(request) or "/api/" in request.path or "api-token-" in request.path:
-        return json_error({"detail": sentence}, status=status)
+    if _prefers_json(request) or _is_of_an_api(request.path_info):
+        return json_error(request, {"detail": sentence}, status=status)
     return _page(title, sentence, status=status)
+
+
+def _is_of_an_api(path: str) -> bool:
+    return "/api/" in path or "api-token-" in path or is_for_devices_clients(path)
 
 
 def _prefers_json(request: HttpRequest) -> bool:

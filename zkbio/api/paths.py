@@ -57,7 +57,7 @@ class ReadableQueryMiddleware:
         if "%" in query or not query.isascii() or "\0" in query:
             for part in query.split("&"):
                 if not _is_readable(part):
-                    return _refuse(part)
+                    return _refuse(request, part)
         return self.get_response(request)
 
 
@@ -70,7 +70,7 @@ def _is_readable(part: str) -> bool:
         return False
 
 
-def _refuse(part: str) -> HttpResponseBase:
+def _refuse(request: HttpRequest, part: str) -> HttpResponseBase:
     name = re.sub(r"[^\w.\[\]-]", "?", part.partition("=")[0])[:60]
     message = _("This parameter is not UTF-8 text, or holds a NUL byte.")
-    return json_error({name: [message]}, status=400)
+    return json_error(request, {name: [message]}, status=400)
