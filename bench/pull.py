@@ -11,7 +11,8 @@ from bench.measure import Row, best_of, stopwatch
 from bench.simulated import simulated
 from bench.tables import TRANSACTION, execute
 from devices.domain.dialling import dial
-from devices.domain.sync import FULL_READ_EVERY, sync_device
+from devices.domain.memory import FULL_READ_EVERY
+from devices.domain.sync import sync_device
 from devices.driver.tables import decode_punches
 from devices.models import Device, SyncRun
 from iclock.domain.ingest import record_punches

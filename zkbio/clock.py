@@ -14,11 +14,14 @@ _MAX_OFFSET_MINUTES = 14 * 60
 
 
 class ClockNote(IntEnum):
-    """What is odd about a wall-clock time in its zone."""
+    """What is odd about a wall-clock time: in its zone (1, 2), or in itself (3 to 5)."""
 
     PLAIN = 0
     AMBIGUOUS = 1  # the clock was set back: the hour happened twice, the first occurrence is taken
     MISSING = 2  # the clock was set forward: the hour never happened, the offset before the change is taken
+    FUTURE = 3  # later than the moment when the punch arrived
+    RESET = 4  # of the year at which a terminal's clock begins when its battery is flat
+    OFF = 5  # punched while the clock was known to be wrong
 
 
 class Reading(NamedTuple):

@@ -17,9 +17,9 @@ from django.conf import settings
 from django.db import connection
 
 from devices.domain.dialling import Bounds, dial
+from devices.domain.identity import require_admitted, require_same_unit
 from devices.domain.lease import Lease, give_back, take_free
 from devices.domain.registry import is_unused_example, set_polled
-from devices.domain.sync import require_admitted, require_same_unit
 from devices.driver.guarded import stop_sessions
 from devices.driver.session import TerminalSession
 from devices.models import Device

@@ -5,13 +5,12 @@ No database connection is held while the terminal talks, and nothing of the term
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from django.db import Error, IntegrityError, connection, transaction
+from django.db import Error, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Least, Now
 from django.utils import timezone
@@ -19,7 +18,9 @@ from django.utils import timezone
 from devices.domain import commands, schedule
 from devices.domain.commands import Errands
 from devices.domain.dialling import Bounds, dial
+from devices.domain.identity import require_admitted, require_same_unit, terminal_of
 from devices.domain.lease import BusyError, Lease, confirm, hold
+from devices.domain.memory import known_bytes, needs_download, remember
 from devices.driver.errors import StoppedError, TerminalError
 from devices.driver.session import Identity, Sizes, TerminalSession
 from devices.driver.tables import Rows, decode_punches
@@ -31,27 +32,11 @@ from iclock.models import Terminal, TerminalCommand
 from iclock.punch import Punch, Source
 from zkbio.clock import read_wall, zone
 
-# A log that was cleared and refilled to the same count looks unchanged: it is downloaded once a day anyway.
-FULL_READ_EVERY: Final = timedelta(days=1)
 _NO_ROWS: Final = Rows(0, b"")
 _NO_ERRANDS: Final = Errands(frozenset(), reads=False, restart=False)
-# By so many of its last rows a log is recognised after it dropped its oldest ones.
-_TAIL_ROWS: Final = 32
 _MOST_DRIFT: Final = 2**31 - 1
 
 _log = logging.getLogger(__name__)
-
-
-class WrongUnitError(TerminalError):
-    """Not the terminal that this device was."""
-
-    code = "identity"
-
-
-class BlockedError(TerminalError):
-    """An administrator blocked the terminal."""
-
-    code = "blocked"
 
 
 class StorageError(TerminalError):
@@ -116,17 +101,6 @@ def read_whole_log(lease: Lease, *, bounds: Bounds) -> Reading:
     return _visit_and_record(lease, SyncRun.Trigger.LIVE, bounds)
 
 
-def needs_download(device: Device, sizes: Sizes, now: datetime) -> bool:
-    """Whether the log may hold anything that is not here yet, going by its counter and what was read last.
-
-    ``now`` is the database's, as ``log_read_at`` is; a moment in the future is one from before it was set back.
-    """
-    if device.log_read_at is None or not timedelta(0) <= now - device.log_read_at < FULL_READ_EVERY:
-        return True
-    known = device.log_bytes // device.log_width if device.log_width else 0
-    return sizes.punches != known or (sizes.punches > 0 and sizes.log_may_be_full)
-
-
 def _visit_and_record(lease: Lease, trigger: SyncRun.Trigger, bounds: Bounds | None = None) -> Reading:
     """With ``bounds`` somebody waits: then the whole log is read, and the next visit is due when it was due before, to
     whatever waits for the terminal."""
@@ -178,28 +152,13 @@ def _download(session: TerminalSession, sizes: Sizes) -> Rows:
     return session.punch_rows(sizes) if sizes.punches else _NO_ROWS
 
 
-def require_same_unit(device: Device, serial: str) -> None:
-    """Raises WrongUnitError when another terminal answers than the one that is known to be there."""
-    if device.terminal is not None and device.terminal.sn != serial:
-        raise WrongUnitError(
-            f"{device.host} answers as {serial}, but this device is {device.terminal.sn}: nothing was read."
-            " If the unit was replaced, register the new one as a device of its own."
-        )
-
-
-def require_admitted(terminal: Terminal) -> None:
-    """Raises BlockedError."""
-    if terminal.admission == Terminal.Admission.BLOCKED:
-        raise BlockedError(f"{terminal.sn} is blocked: approve the terminal, or end the polling of this device.")
-
-
 def _store(device: Device, lease: Lease, visit: Visit) -> Stored:
-    terminal = _terminal_of(device, lease, visit)
+    terminal = terminal_of(device, lease, visit.identity, visit.sizes)
     require_admitted(terminal)
     if visit.rows is None:
         return Stored(terminal, 0, Counts(), {})
-    unknown = visit.rows.tail(_known_bytes(device, visit.rows))
-    remembered = _remembered(visit.rows)
+    unknown = visit.rows.tail(known_bytes(device, visit.rows))
+    remembered = remember(visit.rows)
     if not unknown:
         commands.finish_reads(visit.reads, rows=len(visit.rows), counts=Counts())
         return Stored(terminal, len(visit.rows), Counts(), remembered)
@@ -213,70 +172,6 @@ def _store(device: Device, lease: Lease, visit: Visit) -> Stored:
     )
     commands.finish_reads(visit.reads, rows=len(visit.rows), counts=counts)
     return Stored(terminal, len(visit.rows) - len(unknown), counts, {}, log.punches)
-
-
-def _known_bytes(device: Device, rows: Rows) -> int:
-    """How many leading bytes were read before: they are stored, and not to be decoded again.
-
-    Usually the whole log as it was, by its digest. A full log has dropped its oldest rows meanwhile: then the rows
-    that were its last stand further ahead, and what is before them was before them already. Decoding those again
-    would cost ids for nothing, and on units whose rows carry only a uid it would give them to whoever has it now.
-    """
-    size = device.log_bytes
-    if not size or rows.width != device.log_width:
-        return 0
-    if len(rows.data) >= size and hashlib.sha256(memoryview(rows.data)[:size]).digest() == bytes(device.log_digest):
-        return size
-    tail = bytes(device.log_tail)
-    at = rows.data.find(tail)
-    while at % rows.width and at >= 0:
-        at = rows.data.find(tail, at + 1)
-    return at + len(tail) if at >= 0 else 0
-
-
-def _remembered(rows: Rows) -> dict[str, Any]:
-    return {
-        "log_width": rows.width,
-        "log_bytes": len(rows.data),
-        "log_digest": hashlib.sha256(rows.data).digest(),
-        "log_tail": rows.data[-_TAIL_ROWS * rows.width :] if rows.width else b"",
-        "log_read_at": Now(),
-    }
-
-
-def _terminal_of(device: Device, lease: Lease, visit: Visit) -> Terminal:
-    """The device's terminal, made at the first contact and brought up to date at each."""
-    facts = {
-        "ip_address": device.host,
-        "terminal_name": visit.identity.model[:50],
-        "fw_ver": visit.identity.firmware[:100],
-        "platform": visit.identity.platform[:50],
-        "user_count": visit.sizes.users,
-        "fp_count": visit.sizes.fingers,
-        "face_count": visit.sizes.faces,
-        "transaction_count": visit.sizes.punches,
-    }
-    terminal = device.terminal or _first_contact(device, lease, visit.identity.serial)
-    stale = {name: value for name, value in facts.items() if getattr(terminal, name) != value}
-    if stale:
-        Terminal.objects.filter(id=terminal.id).update(**stale)
-    return terminal
-
-
-def _first_contact(device: Device, lease: Lease, serial: str) -> Terminal:
-    """Make or find the terminal and bind the device to it, unless its address was edited while we talked."""
-    defaults = {"alias": device.name, **({"time_zone": device.time_zone} if device.time_zone else {})}
-    try:
-        with transaction.atomic():
-            terminal, _ = Terminal.objects.select_related("area").get_or_create(sn=serial, defaults=defaults)
-            confirm(lease, unchanged={"host": device.host, "port": device.port}, terminal=terminal)
-    except IntegrityError as error:
-        other = Device.objects.get(terminal__sn=serial)
-        raise WrongUnitError(
-            f"{device.host} answers as {serial}, which is read as device {other.key} at {other.host} already."
-            " One of the two entries is superfluous, or two units carry one serial number."
-        ) from error
-    return terminal
 
 
 def _succeeded(device: Device, lease: Lease, run: SyncRun, visit: Visit, stored: Stored) -> SyncRun:

@@ -73,6 +73,15 @@ class Device(models.Model):
     )
     next_poll_at = models.DateTimeField(db_default=Now(), editable=False)
     failures = models.PositiveIntegerField("failures in a row", default=0, editable=False)
+    quiet_from = models.TimeField(
+        null=True, blank=True, help_text="From then on it isn't polled, by the terminal's time zone …"
+    )
+    quiet_until = models.TimeField(null=True, blank=True, help_text="… until then. What is asked for is done anyway.")
+
+    # The serial number that answers instead of its terminal's, until somebody accepts it or it is gone.
+    stranger_sn = models.CharField("unit that answers", max_length=50, blank=True, editable=False)
+    # Written before its unit is disabled and taken away once it is enabled: who finds it enables the unit first.
+    disabled_at = models.DateTimeField(null=True, editable=False)
 
     # One session per terminal: whoever raised the token last holds the lease until it expires.
     lease_token = models.BigIntegerField(default=0, editable=False)

@@ -1,3 +1,4 @@
+from iclock.models.alarm import Alarm
 from iclock.models.biodata import Biodata
 from iclock.models.command import TerminalCommand
 from iclock.models.mark import SyncMark
@@ -6,6 +7,7 @@ from iclock.models.terminal import Terminal, TerminalPresence
 from iclock.models.transaction import Transaction, TransactionBlock, TransactionSuperblock
 
 __all__ = [
+    "Alarm",
     "Biodata",
     "QuarantinedRecord",
     "SyncMark",

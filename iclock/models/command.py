@@ -35,6 +35,7 @@ class TerminalCommand(models.Model):
         UPLOAD_ALL = "upload_all", "Upload everything"
         UPLOAD_TRANSACTION = "upload_transaction", "Upload punches"
         CLEAR_COMMAND = "clear_command", "Cancel waiting commands"
+        CLEAR_LOG = "clear_log", "Clear the punch log"
         CLEAR_CAPTURE = "clear_capture", "Clear captured pictures"
         CLEAR_ALL = "clear_all", "Clear everything"
 

@@ -33,6 +33,9 @@ class QuarantinedRecord(models.Model):
     first_seen_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
     times = models.PositiveIntegerField(default=1)
+    released_at = models.DateTimeField(
+        null=True, editable=False, help_text="When it became a punch after all: it was tried again after a fix."
+    )
 
     terminal = models.ForeignObject(
         Terminal,

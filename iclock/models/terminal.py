@@ -7,9 +7,10 @@ from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Case, F, Q, Value, When
-from django.db.models.functions import Now
+from django.db.models import Case, ExpressionWrapper, F, Q, Value, When
+from django.db.models.functions import Coalesce, Now
 
 from personnel.models import Area
 from personnel.models.organisation import UNAUTHORIZED_AREA_ID
@@ -37,7 +38,8 @@ class TerminalQuerySet(models.QuerySet["Terminal"]):
 
     def with_state(self) -> TerminalQuerySet:
         """Adds ``state`` (see :class:`State`): computed, so that nobody has to keep it."""
-        limit = timedelta(minutes=settings.OFFLINE_ALARM_MINUTES)
+        minutes = Coalesce("away_minutes", Value(settings.OFFLINE_ALARM_MINUTES))
+        limit = ExpressionWrapper(minutes * Value(timedelta(minutes=1)), output_field=models.DurationField())
         return self.annotate(
             state=Case(
                 When(admission=Terminal.Admission.PENDING, then=Value(State.UNAUTHORIZED.value)),
@@ -91,13 +93,34 @@ class Terminal(models.Model):
     face_count = models.PositiveIntegerField("faces", default=0, editable=False)
     palm_count = models.PositiveIntegerField("palms", default=0, editable=False)
     transaction_count = models.PositiveIntegerField("punches", default=0, editable=False)
+    # What it has room for, None as long as it hasn't told.
+    user_capacity = models.PositiveIntegerField("room for people", null=True, editable=False)
+    fp_capacity = models.PositiveIntegerField("room for fingerprints", null=True, editable=False)
+    face_capacity = models.PositiveIntegerField("room for faces", null=True, editable=False)
+    transaction_capacity = models.PositiveIntegerField("room for punches", null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    corrects_clock = models.BooleanField(
+        "set its clock",
+        default=False,
+        help_text="At each visit, when it is off by more than a few seconds. Punches that are here stay as they are.",
+    )
+    away_minutes = models.PositiveIntegerField(
+        "alarm after, minutes",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(100_000)],
+        help_text="How long it may be away until somebody is told; empty: as long as the platform's others.",
+    )
 
     objects = TerminalQuerySet.as_manager()
 
     class Meta:
         ordering = ["id"]
-        permissions = [("clear_terminal", "Can clear everything on a terminal")]
+        permissions = [
+            ("clear_terminal", "Can clear everything on a terminal"),
+            ("clear_log", "Can clear the punch log of a terminal"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.alias} ({self.sn})"
@@ -111,6 +134,13 @@ class TerminalPresence(models.Model):
     since = models.DateTimeField(help_text="When it became online or offline.")
     last_activity = models.DateTimeField(null=True)
     push_time = models.DateTimeField(null=True)
+    clock_drift = models.IntegerField("clock drift, seconds", null=True, help_text="How far its clock was ahead.")
+    clock_read_at = models.DateTimeField(null=True)
+    complete_until = models.DateTimeField(
+        null=True,
+        help_text="Every punch made there up to this moment is here. It never goes back, and stands still while the"
+        " terminal is away or its clock is wrong: nobody is absent for whom it hasn't come.",
+    )
 
     def __str__(self) -> str:
         return f"{'online' if self.online else 'offline'} since {self.since:%Y-%m-%d %H:%M:%S}"

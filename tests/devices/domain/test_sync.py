@@ -12,8 +12,9 @@ from django.db import connection
 from django.utils import timezone
 
 from devices import protocol
-from devices.domain import lease, sync
-from devices.domain.sync import needs_download, sync_device
+from devices.domain import lease, memory, sync
+from devices.domain.memory import needs_download
+from devices.domain.sync import sync_device
 from devices.driver.session import Sizes
 from devices.models import Device, SyncRun
 from devices.simulator import (
@@ -92,7 +93,7 @@ def test_a_log_that_was_cleared_and_refilled_to_the_same_count_is_read_within_a_
     visit(device)
     unit.clear_log()
     unit.fill(SimPunch("1001", datetime(2026, 4, 1) + timedelta(minutes=n)) for n in range(3_000))
-    Device.objects.update(log_read_at=timezone.now() - sync.FULL_READ_EVERY)
+    Device.objects.update(log_read_at=timezone.now() - memory.FULL_READ_EVERY)
 
     assert counts(visit(device)) == (3_000, 0, 3_000, 0, 0)
     assert Transaction.objects.count() == 6_000
@@ -134,7 +135,7 @@ def test_a_recycled_uid_gives_nobody_the_punches_of_its_former_owner(add_device:
         unit.delete_user(1)
         unit.add_user(new)
         unit.fill([SimPunch("202", datetime(2026, 3, 3))])
-        Device.objects.update(log_read_at=timezone.now() - sync.FULL_READ_EVERY)
+        Device.objects.update(log_read_at=timezone.now() - memory.FULL_READ_EVERY)
 
         assert counts(visit(device)) == (60, 59, 1, 0, 0)
         assert stored() == ledger(unit)

@@ -1,0 +1,58 @@
+"""What is remembered of a terminal's log, so that it is downloaded and decoded only as far as it may hold news."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db.models.functions import Now
+
+from devices.driver.session import Sizes
+from devices.driver.tables import Rows
+from devices.models import Device
+
+# A log that was cleared and refilled to the same count looks unchanged: it is downloaded once a day anyway.
+FULL_READ_EVERY: Final = timedelta(days=1)
+# By so many of its last rows a log is recognised after it dropped its oldest ones.
+_TAIL_ROWS: Final = 32
+
+
+def needs_download(device: Device, sizes: Sizes, now: datetime) -> bool:
+    """Whether the log may hold anything that is not here yet, going by its counter and what was read last.
+
+    ``now`` is the database's, as ``log_read_at`` is; a moment in the future is one from before it was set back.
+    """
+    if device.log_read_at is None or not timedelta(0) <= now - device.log_read_at < FULL_READ_EVERY:
+        return True
+    known = device.log_bytes // device.log_width if device.log_width else 0
+    return sizes.punches != known or (sizes.punches > 0 and sizes.log_may_be_full)
+
+
+def known_bytes(device: Device, rows: Rows) -> int:
+    """How many leading bytes were read before: they are stored, and not to be decoded again.
+
+    Usually the whole log as it was, by its digest. A full log has dropped its oldest rows meanwhile: then the rows
+    that were its last stand further ahead, and what is before them was before them already. Decoding those again
+    would cost ids for nothing, and on units whose rows carry only a uid it would give them to whoever has it now.
+    """
+    size = device.log_bytes
+    if not size or rows.width != device.log_width:
+        return 0
+    if len(rows.data) >= size and hashlib.sha256(memoryview(rows.data)[:size]).digest() == bytes(device.log_digest):
+        return size
+    tail = bytes(device.log_tail)
+    at = rows.data.find(tail)
+    while at % rows.width and at >= 0:
+        at = rows.data.find(tail, at + 1)
+    return at + len(tail) if at >= 0 else 0
+
+
+def remember(rows: Rows) -> dict[str, Any]:
+    return {
+        "log_width": rows.width,
+        "log_bytes": len(rows.data),
+        "log_digest": hashlib.sha256(rows.data).digest(),
+        "log_tail": rows.data[-_TAIL_ROWS * rows.width :] if rows.width else b"",
+        "log_read_at": Now(),
+    }
