@@ -26,7 +26,7 @@ def raise_alarm(terminal: Terminal, kind: str, sentence: str) -> bool:
     """Open the terminal's alarm of this kind; False when it is open already. ``sentence`` says what to do."""
     with connection.cursor() as cursor:
         cursor.execute(_OPEN, [terminal.pk, kind, sentence[:_LONGEST]])
-        opened = cursor.rowcount == 1
+        opened: bool = cursor.rowcount == 1
     if opened:
         _log.warning("Alarm, terminal %s (%s): %s", terminal.sn, terminal.alias, sentence)
     return opened
