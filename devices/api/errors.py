@@ -30,7 +30,7 @@ from zkbio.api.errors import exception_handler as plain_handler
 _GONE: Final = 499
 _RETRY_SECONDS: Final = 5
 
-# What the driver says in English, by its codes; what it adds to some of them is said in any language.
+# By their codes, what goes wrong with a device. The driver's own English sentences say more, but not to everybody.
 _REASONS: Final[Mapping[str, str | Promise]] = {
     "unreachable": gettext_lazy("The device can't be reached: is it switched on, and is its address right?"),
     "timeout": gettext_lazy("The device took too long to answer."),
@@ -39,19 +39,21 @@ _REASONS: Final[Mapping[str, str | Promise]] = {
     "miscount": gettext_lazy("What the device sent doesn't agree with its own count."),
     "refused": gettext_lazy("The device refused."),
     "stopped": gettext_lazy("The conversation was ended because the server stops."),
-    "unfit": gettext_lazy("The device can't hold this"),
+    "unfit": gettext_lazy("The device can't hold this."),
     "full": gettext_lazy("The device has no room left."),
     "unknown_user": gettext_lazy("The device doesn't have this person."),
+    "unknown_finger": gettext_lazy("The device doesn't have this finger."),
     "known_user": gettext_lazy("The device has this person already."),
-    "not_kept": gettext_lazy("The device acknowledged, but keeps something else"),
+    "not_kept": gettext_lazy("The device acknowledged, but keeps something else."),
     "may_be_locked": gettext_lazy("The device was disabled and could not be enabled again: enable or restart it."),
-    "address": gettext_lazy("The device's address may not be dialled"),
+    "address": gettext_lazy("The device's address is outside the networks of terminals, so it is not dialled."),
     "sealed_key": gettext_lazy("The device's password can't be opened: enter it again."),
-    "identity": gettext_lazy("Another terminal answers at the device's address"),
+    "identity": gettext_lazy("Another terminal answers at the device's address than the one that belongs there."),
     "blocked": gettext_lazy("The terminal is blocked."),
     "storage": gettext_lazy("Nothing was lost, but storing failed."),
 }
-_WITH_DETAIL: Final = frozenset({"unfit", "not_kept", "address", "identity"})
+# These name other terminals, the operator's networks, what the database says: for the history, not for whoever asks.
+_KEPT_BACK: Final = frozenset({"identity", "address", "storage"})
 
 
 class Refusal(APIException):
@@ -110,10 +112,11 @@ def reason(error: Exception) -> str:
     if not isinstance(error, TerminalError):
         refusal = refusal_of(error)
         return _("Something went wrong here; the server's log says what.") if refusal is None else str(refusal.detail)
-    if get_language() == "en" or error.code not in _REASONS:
+    if isinstance(error, UnfitError) and (sentence := _(error.sentence)) != error.sentence:
+        return sentence % error.facts if error.facts else sentence
+    if error.code not in _REASONS or (get_language() == "en" and error.code not in _KEPT_BACK):
         return str(error)
-    told = str(_REASONS[error.code])
-    return f"{told}: {error}" if error.code in _WITH_DETAIL else told
+    return str(_REASONS[error.code])
 
 
 def _status_of(error: TerminalError) -> int:

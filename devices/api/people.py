@@ -15,8 +15,8 @@ from devices.api.errors import Refusal
 from devices.api.schema import answer_of, number, row_of, text
 from devices.api.serializers import FingerSerializer, UserChangeSerializer, UserSerializer
 from devices.api.views import DEVICE_ID, OPERATE, READ_PEOPLE, T, UnitView, read_body
-from devices.domain.live import Work, talk
-from devices.domain.live_changes import change_user, create_user, delete_user, start_enrolment
+from devices.domain.live import Work
+from devices.domain.live_changes import change_user, create_user, delete_user, look, start_enrolment
 from devices.domain.people_shown import people_shown
 from devices.driver.errors import KnownUserError, UnknownUserError
 from devices.driver.session import TerminalSession
@@ -79,7 +79,7 @@ class UsersView(UnitView):
     def get(self, request: Request, device_id: str) -> Response:
         """Everybody on the device. Passwords are never told."""
         device, shows = self.device(device_id), people_shown(request.user)
-        users = self.visit(device, talk(lambda _device, session: session.users()))
+        users = self.visit(device, look(lambda _device, session: session.users()))
         rows = [_row(user, device) for user in users if shows is None or shows(user.user_id)]
         return Response({"success": True, "data": rows})
 
@@ -180,7 +180,7 @@ class FingersView(PersonView):
     def get(self, request: Request, device_id: str, user_id: str) -> Response:
         """Which fingers the device has of the person; never the templates."""
         device = self.device(device_id)
-        user, fingers = self.visit_about(user_id, device, talk(lambda _device, session: _fingers(session, user_id)))
+        user, fingers = self.visit_about(user_id, device, look(lambda _device, session: _fingers(session, user_id)))
         rows = [
             {"finger_index": held.finger, "finger_name": str(_FINGERS[held.finger]), "valid": held.valid}
             for held in fingers

@@ -20,7 +20,7 @@ from devices.api.errors import Refusal
 from devices.api.schema import answer_of, number, row_of, text
 from devices.api.serializers import DeviceChangeSerializer, DeviceSerializer
 from devices.api.views import DEVICE_ID, READ_DEVICES, DeviceView, no_body, read_body
-from devices.domain.registry import change_device, normalise_key, register_device
+from devices.domain.registry import AlreadyRegisteredError, change_device, normalise_key, register_device
 from devices.models import Device
 from personnel.models.scope import scope_of
 from zkbio.accounts.domain.audit import record
@@ -138,6 +138,10 @@ class OneDeviceView(DeviceView):
                 record(actor=request, action="devices.change", subject=str(device), detail={"changed": sorted(sent)})
         except Device.DoesNotExist as error:
             raise self.unknown(device_id) from error
+        except AlreadyRegisteredError as error:
+            if Device.objects.visible_to(request.user).filter(pk=error.there.pk).exists():
+                raise
+            raise Refusal(409, _("This address is registered already.")) from error
         message = _("Device '%(id)s' updated.") % {"id": device.key}
         data = {**_kept(device), "updated_at": naive_text(device.updated_at)}
         return Response({"success": True, "message": message, "data": data})

@@ -14,7 +14,7 @@ from devices.api.errors import Refusal, refusal_of
 from devices.api.schema import answer_of, number, row_of, text
 from devices.api.views import DEVICE_ID, OPERATE, READ_DEVICES, UnitView
 from devices.domain.live import talk
-from devices.domain.live_changes import set_clock
+from devices.domain.live_changes import look, set_clock
 from devices.driver.session import TerminalSession
 from devices.models import Device
 from zkbio.api.renderers import naive_text
@@ -63,7 +63,7 @@ class InfoView(UnitView):
     def get(self, request: Request, device_id: str) -> Response:
         """Serial number, model, firmware, how many people it holds, and its time."""
         device = self.device(device_id)
-        return Response({"success": True, "data": self.visit(device, talk(_info))})
+        return Response({"success": True, "data": self.visit(device, look(_info))})
 
 
 class TimeView(UnitView):

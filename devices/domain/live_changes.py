@@ -1,13 +1,14 @@
 """What is changed on a terminal for somebody who waits: its people, its clock, an enrolment. The trail says who did it.
 
 Nothing is changed on another unit than the one that is known to be there, and the platform's own knowledge of the
-terminal is brought up to date from the unit's counters before the device is anybody else's.
+terminal is brought up to date from the unit's counters before the device is anybody else's; so it is when somebody
+looks at the people and fingers of a unit, where others may have changed them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from django.conf import settings
@@ -16,6 +17,7 @@ from django.db import transaction
 from devices.domain.dialling import Bounds
 from devices.domain.lease import Lease
 from devices.domain.live import Work, talk
+from devices.domain.schedule import request_sync_within
 from devices.driver.errors import KnownUserError, TerminalError, UnfitError, UnknownUserError
 from devices.driver.session import TerminalSession
 from devices.driver.unit import Sizes
@@ -26,6 +28,8 @@ from zkbio.accounts.domain.audit import record
 from zkbio.clock import zone
 
 T = TypeVar("T")
+# By then a person has put the finger on the sensor three times, or gone away.
+_ENROLMENT: Final = timedelta(minutes=1)
 # After these the unit is as it was; after any other error it may not be.
 _NOT_DONE: Final = (KnownUserError, UnfitError, UnknownUserError)
 
@@ -61,8 +65,11 @@ def delete_user(user_id: str, *, actor: object) -> Work[UnitUser]:
 
 
 def start_enrolment(user_id: str, finger: int, *, actor: object) -> Work[None]:
-    """The unit then asks for the finger three times; nobody waits for it. Raises UnknownUserError."""
-    return _change(
+    """The unit then asks for the finger three times, and nobody waits for it: what came of it, the next visit finds.
+
+    Raises UnknownUserError.
+    """
+    begin = _change(
         lambda _device, session: session.start_enrolment(user_id, finger),
         actor=actor,
         action="devices.enrol",
@@ -70,12 +77,30 @@ def start_enrolment(user_id: str, finger: int, *, actor: object) -> Work[None]:
         counts=False,
     )
 
+    def work(lease: Lease, bounds: Bounds) -> None:
+        begin(lease, bounds)
+        request_sync_within(lease.device_id, _ENROLMENT)
+
+    return work
+
 
 def set_clock(*, actor: object) -> Work[datetime]:
     """To the time that it is where the terminal hangs."""
     return _change(
         lambda device, session: session.set_clock(_wall_of(device)), actor=actor, action="devices.set_clock", detail={}
     )
+
+
+def look(ask: Callable[[Device, TerminalSession], T]) -> Work[T]:
+    """What ``ask`` learns of a unit, whose counters are taken note of."""
+
+    def work(lease: Lease, bounds: Bounds) -> T:
+        ask_and_count = talk(lambda device, session: (device, ask(device, session), _sizes(session)))
+        device, outcome, sizes = ask_and_count(lease, bounds)
+        _tell_counts(device, sizes)
+        return outcome
+
+    return work
 
 
 class _Changed(NamedTuple, Generic[T]):
@@ -110,8 +135,7 @@ def _change(
         with transaction.atomic():
             told = {"id": changed.device.key, **detail, **failed}
             record(actor=actor, action=action, subject=str(changed.device), detail=told)
-            if changed.sizes is not None and changed.device.terminal is not None:
-                _tell_counts(changed.device.terminal, changed.sizes)
+            _tell_counts(changed.device, changed.sizes)
         if isinstance(outcome, TerminalError):
             raise outcome
         return outcome
@@ -127,8 +151,10 @@ def _sizes(session: TerminalSession) -> Sizes | None:
         return None
 
 
-def _tell_counts(terminal: Terminal, sizes: Sizes) -> None:
-    Terminal.objects.filter(pk=terminal.pk).update(user_count=sizes.users, fp_count=sizes.fingers)
+def _tell_counts(device: Device, sizes: Sizes | None) -> None:
+    if sizes is not None and device.terminal is not None:
+        counts = {"user_count": sizes.users, "fp_count": sizes.fingers}
+        Terminal.objects.filter(pk=device.terminal.pk).exclude(**counts).update(**counts)
 
 
 def _wall_of(device: Device) -> datetime:

@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import Any, Final
 
 from django.db import connection
-from django.db.models.functions import Now
+from django.db.models import F
+from django.db.models.functions import Least, Now
 
 from devices.models import Device
 
@@ -53,6 +54,12 @@ def claim_due() -> list[int]:
 def request_sync(device_ids: Iterable[int]) -> int:
     """Make polled devices due now, so that the next tick takes them; says how many there were."""
     return Device.objects.filter(id__in=list(device_ids), enabled=True).update(next_poll_at=Now())
+
+
+def request_sync_within(device_id: int, wait: timedelta) -> None:
+    """Have a polled device be due by then at the latest."""
+    due: Any = Least(F("next_poll_at"), Now() + wait)
+    Device.objects.filter(pk=device_id, enabled=True).update(next_poll_at=due)
 
 
 def call_devices(*, terminal_ids: Iterable[int], **_news: Any) -> None:

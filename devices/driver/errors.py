@@ -60,10 +60,18 @@ class StoppedError(TerminalError):
 
 
 class UnfitError(TerminalError):
-    """What should be written doesn't fit this unit; nothing was sent."""
+    """What should be written doesn't fit this unit; nothing was sent.
+
+    ``facts`` stand in the ``sentence`` where it names them, so that it can be told in other languages.
+    """
 
     code = "unfit"
     in_step = True
+
+    def __init__(self, sentence: str, **facts: object) -> None:
+        super().__init__(sentence % facts if facts else sentence)
+        self.sentence = sentence
+        self.facts = facts
 
 
 class FullError(TerminalError):

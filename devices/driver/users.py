@@ -13,6 +13,8 @@ from devices.driver.tables import Rows, read_user_id
 USER_WIDTHS: Final = (72, 28)
 MAX_UID: Final = 0xFFFE
 PRIVILEGES: Final = {0: "user", 2: "enroller", 6: "manager", 14: "administrator"}
+_DIGITS: Final = "This unit's user ids are digits; %(user_id)s can't be one."
+_LETTERS_AND_DIGITS: Final = "This unit's user ids are letters and digits; %(user_id)s can't be one."
 _PRIVILEGE_BITS: Final = 0x0E
 _DISABLED_BIT: Final = 0x01
 
@@ -112,8 +114,9 @@ def find_user(users: Iterable[UnitUser], who: str | int) -> UnitUser:
     if not found:
         raise UnknownUserError(f"The unit has no user {str(who)[:40]!a}.")
     if len(found) > 1:
-        uids = " and ".join(str(user.uid) for user in found)
-        raise UnfitError(f"The unit has user {who!a} twice, as uid {uids}: delete one of them first.")
+        uids = ", ".join(str(user.uid) for user in found)
+        sentence = "The unit has user %(user_id)s more than once, as uid %(uids)s: delete all but one of them first."
+        raise UnfitError(sentence, user_id=ascii(who), uids=uids)
     return found[0]
 
 
@@ -149,16 +152,18 @@ def changed_row(row: bytes, fields: UserFields, *, encoding: str) -> bytes:
 
 def require_fitting_id(user_id: str, rule: IdRule, *, width: int) -> None:
     """Raises UnfitError, with the reason, for a user id that the unit can't hold unchanged."""
-    kinds = "letters and digits" if rule.letters and width == 72 else "digits"
+    letters, shown = rule.letters and width == 72, ascii(user_id[:40])
     most = min(rule.length, 24)
-    if not (user_id.isascii() and (user_id.isdigit() or (kinds != "digits" and user_id.isalnum()))):
-        raise UnfitError(f"This unit's user ids are {kinds}; {user_id[:40]!a} can't be one.")
+    if not (user_id.isascii() and (user_id.isdigit() or (letters and user_id.isalnum()))):
+        raise UnfitError(_LETTERS_AND_DIGITS if letters else _DIGITS, user_id=shown)
     if len(user_id) > most:
-        raise UnfitError(f"This unit's user ids have at most {most} {kinds}; {user_id[:40]!a} has {len(user_id)}.")
+        sentence = "This unit's user ids have at most %(most)s characters; %(user_id)s has %(length)s."
+        raise UnfitError(sentence, most=most, user_id=shown, length=len(user_id))
     if not user_id.strip("0"):
-        raise UnfitError(f"{user_id!a} means nobody to a terminal.")
+        raise UnfitError("%(user_id)s means nobody to a terminal.", user_id=shown)
     if width == 28 and (user_id.startswith("0") or int(user_id) > 0xFFFF_FFFF):
-        raise UnfitError(f"This unit keeps user ids as numbers up to 4294967295; {user_id!a} would become another one.")
+        sentence = "This unit keeps user ids as numbers up to 4294967295; %(user_id)s would become another one."
+        raise UnfitError(sentence, user_id=shown)
 
 
 def free_uid(taken: Collection[int], *, remembered: Collection[int] = ()) -> int:
@@ -191,13 +196,12 @@ def differences(wanted: UnitUser, kept: UnitUser) -> list[str]:
 def _fit_name(name: str, limit: int, encoding: str) -> bytes:
     text = unicodedata.normalize("NFC", name).strip()
     if not text.isprintable():
-        raise UnfitError(f"{name[:40]!a} holds a character that no display can show.")
+        raise UnfitError("%(name)s holds a character that no display can show.", name=ascii(name[:40]))
     try:
         encoded = [character.encode(encoding) for character in text[:limit]]
     except UnicodeEncodeError as error:
-        raise UnfitError(
-            f"The unit's code page {encoding} has no {error.object!r}: change the name, or the device's code page."
-        ) from error
+        sentence = "The unit's code page %(code_page)s has no %(text)s: change the name, or the device's code page."
+        raise UnfitError(sentence, code_page=encoding, text=repr(error.object)) from error
     while sum(map(len, encoded)) > limit:
         encoded.pop()
     return b"".join(encoded).rstrip()
@@ -207,13 +211,14 @@ def _fit_password(password: str, size: int) -> bytes:
     if password and not (password.isascii() and password.isdigit()):
         raise UnfitError("A terminal's password is typed on its keypad: it is made of digits.")
     if len(password) > size:
-        raise UnfitError(f"This unit's passwords have at most {size} digits.")
+        raise UnfitError("This unit's passwords have at most %(most)s digits.", most=size)
     return password.encode()
 
 
 def _fit_privilege(privilege: int) -> int:
     if privilege not in PRIVILEGES:
-        raise UnfitError(f"A privilege is one of {', '.join(map(str, PRIVILEGES))}, not {privilege}.")
+        known = ", ".join(map(str, PRIVILEGES))
+        raise UnfitError("A privilege is one of %(known)s, not %(privilege)s.", known=known, privilege=privilege)
     return privilege
 
 

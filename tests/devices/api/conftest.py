@@ -14,6 +14,7 @@ from zkbio.accounts.domain.tokens import issue_token
 from zkbio.accounts.models import User
 
 Ask = Callable[..., tuple[int, Any]]
+WRONG_UNIT = "En la dirección del dispositivo responde otro terminal que el que le corresponde."
 
 
 def answered(response: HttpResponseBase) -> tuple[int, Any]:

@@ -158,6 +158,19 @@ def test_nothing_is_asked_of_a_device_outside_the_limits(clerk: User, method: st
     assert (status, told["disponibles"]) == (404, [])
 
 
+def test_a_taken_address_tells_nothing_of_a_device_outside_the_limits(clerk: User) -> None:
+    inside, outside = (Area.objects.create(area_code=name, area_name=name) for name in ("in", "out"))
+    AreaLimit.objects.create(user=clerk, area=inside)
+    hidden = register_device(key="hidden", name="Hidden", host="10.0.0.7")
+    for device, area in ((hidden, outside), (Device.objects.get(key="gate"), inside)):
+        Device.objects.filter(pk=device.pk).update(terminal=Terminal.objects.create(sn=f"SN{area.pk}", area=area))
+    give(clerk, "devices.change_device")
+
+    answer = asker(clerk)("PUT", "/devices/gate", {"ip": "10.0.0.7"})
+
+    assert answer == (409, {"success": False, "error": "Esta dirección ya está registrada."})
+
+
 def test_who_is_limited_to_areas_registers_nothing(clerk: User) -> None:
     AreaLimit.objects.create(user=clerk, area=Area.objects.create(area_code="in", area_name="in"))
     give(clerk, "devices.add_device")

@@ -7,16 +7,22 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 
+from devices.api.errors import reason
+from devices.domain.dialling import NotAllowedError
+from devices.domain.identity import WrongUnitError
 from devices.domain.registry import register_device
+from devices.domain.sync import StorageError, sync_device
+from devices.driver.errors import TerminalError
 from devices.models import Device, SyncRun
 from devices.protocol import CMD_STARTENROLL
 from devices.simulator import Silent, SimTemplate, SimulatedTerminal, SimUser, TerminalSpec
 from iclock.models import Terminal
-from tests.devices.api.conftest import Ask
+from tests.devices.api.conftest import WRONG_UNIT, Ask
 from zkbio.accounts.models import AuditEntry
 from zkbio.api.renderers import naive_text
+from zkbio.launcher.processes import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -50,6 +56,12 @@ def unit() -> Iterator[SimulatedTerminal]:
 @pytest.fixture
 def gate(unit: SimulatedTerminal, add_device: Callable[..., Device]) -> Device:
     return add_device(unit, comm_key=4711)
+
+
+def every(kind: type[TerminalError]) -> Iterator[type[TerminalError]]:
+    for error in kind.__subclasses__():
+        yield error
+        yield from every(error)
 
 
 def people(unit: SimulatedTerminal) -> list[tuple[str, str, int, str, int]]:
@@ -118,9 +130,8 @@ def test_a_wrong_password_is_said(ask: Ask, unit: SimulatedTerminal, gate: Devic
 def test_an_address_that_may_not_be_dialled_any_more_is_not(ask: Ask, gate: Device, settings: Any) -> None:
     settings.DEVICE_NETWORKS = []
 
-    status, told = ask("GET", "/devices/gate/info")
-
-    assert (status, told["error"].startswith("No está permitido conectar con la dirección")) == (500, True)
+    error = "La dirección del dispositivo está fuera de las redes de terminales, así que no se conecta con ella."
+    assert ask("GET", "/devices/gate/info") == (500, {"success": False, "error": error})
 
 
 def test_a_blocked_terminal_is_left_alone(ask: Ask, unit: SimulatedTerminal, gate: Device) -> None:
@@ -259,11 +270,56 @@ def test_what_no_unit_can_hold_is_a_400_before_it_is_asked(
 def test_what_this_unit_cant_hold_is_a_400_with_the_reason(ask: Ask, ask_in_english: Ask, gate: Device) -> None:
     body = {"user_id": "7", "name": "Eva", "password": "abc"}
 
-    assert ask("POST", "/devices/gate/users", body)[0] == 400
+    assert ask("POST", "/devices/gate/users", body) == (
+        400,
+        {"success": False, "error": "La contraseña de un terminal se teclea en él: se compone de cifras."},
+    )
     assert ask_in_english("POST", "/devices/gate/users", body) == (
         400,
         {"success": False, "error": "A terminal's password is typed on its keypad: it is made of digits."},
     )
+
+
+@pytest.mark.parametrize(
+    ("user_id", "spanish", "english"),
+    [
+        (
+            "Ana-1",
+            "En este dispositivo los user_id son cifras; 'Ana-1' no puede serlo.",
+            "This unit's user ids are digits; 'Ana-1' can't be one.",
+        ),
+        (
+            "1234567890",
+            "En este dispositivo los user_id tienen como máximo 9 caracteres; '1234567890' tiene 10.",
+            "This unit's user ids have at most 9 characters; '1234567890' has 10.",
+        ),
+        ("0", "Para un terminal, '0' no es nadie.", "'0' means nobody to a terminal."),
+    ],
+)
+def test_why_this_unit_cant_hold_a_user_id_is_said_in_both_languages(
+    ask: Ask, ask_in_english: Ask, gate: Device, user_id: str, spanish: str, english: str
+) -> None:
+    body = {"user_id": user_id, "name": "Eva"}
+
+    assert ask("POST", "/devices/gate/users", body) == (400, {"success": False, "error": spanish})
+    assert ask_in_english("POST", "/devices/gate/users", body)[1]["error"] == english
+
+
+@pytest.mark.parametrize("error", sorted(every(TerminalError), key=lambda kind: kind.__name__))
+def test_every_error_of_a_device_has_a_spanish_sentence(error: type[TerminalError]) -> None:
+    said = "10.0.0.9 answers in English."
+
+    with translation.override("es"):
+        told = reason(error(said))
+
+    assert (told != "", "English" in told) == (True, False)
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+@pytest.mark.parametrize("error", [WrongUnitError, NotAllowedError, StorageError])
+def test_what_the_operator_alone_may_know_is_not_said(error: type[TerminalError], language: str) -> None:
+    with translation.override(language):
+        assert "SECRET0001" not in reason(error("SECRET0001 hangs in 10.0.0.0/8"))
 
 
 def test_only_what_is_sent_of_a_person_is_changed(
@@ -404,13 +460,55 @@ def test_what_is_written_shows_in_what_the_platform_knows_of_the_terminal(ask: A
     assert (known.user_count, known.fp_count) == (2, 0)
 
 
+def test_a_finger_that_was_enrolled_is_known_as_soon_as_somebody_asks_for_it(
+    ask: Ask, unit: SimulatedTerminal, gate: Device
+) -> None:
+    ask("GET", "/devices/gate/attendance")
+    known = Terminal.objects.get(device=gate)
+    assert known.fp_count == 2
+
+    ask("POST", "/devices/gate/users/1002/enroll-finger", {"finger_index": 3})
+    assert wait_until(lambda: len(unit.templates()) == 3, 10)
+    assert ask("GET", "/devices/gate/users/1002/fingers")[1]["total_fingers"] == 1
+
+    known.refresh_from_db()
+    assert (known.user_count, known.fp_count) == (2, 3)
+
+
+def test_a_finger_that_was_enrolled_is_known_within_a_minute_though_nobody_asks(
+    ask: Ask, unit: SimulatedTerminal, gate: Device
+) -> None:
+    ask("GET", "/devices/gate/attendance")
+    Device.objects.update(next_poll_at=timezone.now() + timedelta(hours=1))
+
+    ask("POST", "/devices/gate/users/1002/enroll-finger", {"finger_index": 3})
+
+    gate.refresh_from_db()
+    assert timedelta(0) < gate.next_poll_at - timezone.now() <= timedelta(minutes=1)
+    assert wait_until(lambda: len(unit.templates()) == 3, 10)
+    sync_device(gate.pk, trigger=SyncRun.Trigger.SCHEDULE)
+    assert Terminal.objects.get(device=gate).fp_count == 3
+
+
+@pytest.mark.parametrize("what", ["users", "info", "users/1001/fingers"])
+def test_what_was_changed_at_the_unit_is_known_as_soon_as_somebody_asks(
+    ask: Ask, unit: SimulatedTerminal, gate: Device, what: str
+) -> None:
+    ask("GET", "/devices/gate/attendance")
+    unit.delete_template(1, 6)
+
+    ask("GET", f"/devices/gate/{what}")
+
+    assert Terminal.objects.get(device=gate).fp_count == 1
+
+
 def test_nothing_is_written_to_another_unit_than_the_known_one(ask: Ask, unit: SimulatedTerminal, gate: Device) -> None:
     gate.terminal = Terminal.objects.create(sn="CKJF201260099", alias="Gate")
     gate.save()
 
     status, told = ask("POST", "/devices/gate/users", {"user_id": "7", "name": "Eva"})
 
-    assert (status, told["error"].startswith("En la dirección del dispositivo responde otro terminal: ")) == (500, True)
+    assert (status, told["error"]) == (500, WRONG_UNIT)
     assert len(people(unit)) == 2
 
 
@@ -474,7 +572,7 @@ def test_another_unit_than_the_known_one_is_neither_read_nor_changed(
     status, told = ask(method, f"/devices/gate/{what}", body)
 
     assert (status, told["success"], people(unit)) == (500, False, before)
-    assert told["error"].startswith("En la dirección del dispositivo responde otro terminal")
+    assert told["error"] == WRONG_UNIT
 
 
 def test_a_change_before_the_first_poll_is_known_of_the_terminal(ask: Ask, gate: Device) -> None:

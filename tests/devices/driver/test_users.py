@@ -137,7 +137,7 @@ def test_old_units_take_shorter_passwords() -> None:
 @pytest.mark.parametrize(
     ("user_id", "rule", "width", "words"),
     [
-        ("1234567890", IdRule(), 72, "at most 9 digits; '1234567890' has 10"),
+        ("1234567890", IdRule(), 72, "at most 9 characters; '1234567890' has 10"),
         ("AB12", IdRule(), 72, "are digits; 'AB12' can't be one"),
         ("AB12", IdRule(letters=True), 28, "are digits"),
         ("A-1", IdRule(letters=True), 72, "are letters and digits"),
@@ -147,7 +147,7 @@ def test_old_units_take_shorter_passwords() -> None:
         ("000", IdRule(), 72, "'000' means nobody"),
         ("0042", IdRule(), 28, "'0042' would become another one"),
         ("4294967296", IdRule(10), 28, "numbers up to 4294967295"),
-        ("1" * 25, IdRule(30), 72, "at most 24 digits"),
+        ("1" * 25, IdRule(30), 72, "at most 24 characters"),
         ("٣", IdRule(), 72, "are digits"),
     ],
 )
@@ -193,7 +193,7 @@ def roster(*user_ids: str, capacity: int = 0) -> Roster:
         (roster("7"), "8", "known", UnknownUserError, "has no user '8'"),
         (roster("7"), "7", "new", KnownUserError, "has user '7' already"),
         (roster("7", "8", capacity=2), "9", "any", FullError, "holds 2 of 2 people"),
-        (roster("7", "7"), "7", "any", UnfitError, "twice, as uid 1 and 2"),
+        (roster("7", "7"), "7", "any", UnfitError, "more than once, as uid 1, 2"),
         (roster(""), "", "known", UnknownUserError, "has no user ''"),
     ],
 )
