@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import strip_tags
 
-from iclock.admin import PunchPaginator
+from iclock.admin.punches import PunchPaginator
 from iclock.models import QuarantinedRecord, Terminal, TerminalPresence, Transaction, TransactionBlock
 from personnel.models import Employee
 
@@ -81,7 +81,7 @@ def test_punches_are_filtered_by_a_terminals_name(admin_client):
 
 
 def test_many_terminals_are_searched_and_not_listed(admin_client, monkeypatch):
-    monkeypatch.setattr("iclock.admin.FILTERED_TERMINALS", 1)
+    monkeypatch.setattr("iclock.admin.punches.FILTERED_TERMINALS", 1)
     for number in range(2):
         Terminal.objects.create(sn=f"SN{number}", alias="Gate")
     assert "terminal=SN" not in admin_client.get(LIST).text
@@ -117,7 +117,7 @@ def test_the_total_comes_from_the_counters_and_pages_end_where_they_get_slow():
 
 
 def test_a_filtered_list_is_counted_up_to_a_bound(monkeypatch):
-    monkeypatch.setattr("iclock.admin.COUNTED_ROWS", 2)
+    monkeypatch.setattr("iclock.admin.punches.COUNTED_ROWS", 2)
     TransactionBlock.objects.create(block=9, live=10_000_000)
     for second in range(3):
         punch("7", dt.datetime(2024, 6, 26, 15, 46, second))

@@ -1,0 +1,157 @@
+"""Terminals: what is entered of them, and what they last said."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from iclock.domain.commands import Kind, clear_commands, queue_commands
+from iclock.domain.marks import mark
+from iclock.domain.terminals import (
+    approve_terminals,
+    block_terminals,
+    check_serial,
+    check_transfer_time,
+    remove_terminals,
+)
+from iclock.models import SyncMark, Terminal, TerminalCommand
+from iclock.models.terminal import State
+from zkbio.admin import TypedColumnsAdmin, VisibleRelatedFilter, second, visible_rows
+
+_PER_PAGE: Final = 100
+
+
+class StateFilter(admin.SimpleListFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(state.value, str(state.label)) for state in State]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(state=self.value()) if self.value() in State.values else queryset
+
+
+class TerminalForm(forms.ModelForm[Terminal]):
+    def clean_sn(self) -> str:
+        check_serial(self.cleaned_data["sn"])
+        return str(self.cleaned_data["sn"])
+
+    def clean_transfer_time(self) -> str:
+        check_transfer_time(self.cleaned_data["transfer_time"])
+        return str(self.cleaned_data["transfer_time"])
+
+
+@admin.register(Terminal)
+class TerminalAdmin(TypedColumnsAdmin[Terminal]):
+    form = TerminalForm
+    list_display = ("alias", "sn", "state", "area", "ip_address", "last_heard", "user_count", "transaction_count")
+    list_display_links = ("alias", "sn")
+    list_select_related = ("area", "presence")
+    list_filter = (StateFilter, "admission", ("area", VisibleRelatedFilter), "is_attendance")
+    list_per_page = _PER_PAGE
+    search_fields = ("alias", "sn", "ip_address")
+    autocomplete_fields = ("area",)
+    actions = ("read_now", "reboot", "cancel_waiting", "approve", "block")
+    presence = ("state", "since", "last_heard", "last_push", "synchronised")
+    counts = ("user_count", "fp_count", "face_count", "palm_count", "transaction_count", "created_at")
+    unit = ("ip_address", "terminal_name", "platform", "fw_ver", "push_ver")
+    readonly_fields = (*presence, *unit, *counts)
+    entered = (
+        (None, {"fields": ("sn", "alias", "area", "time_zone", "admission", "is_attendance")}),
+        ("PUSH", {"classes": ("collapse",), "fields": ("heartbeat", "transfer_time", "transfer_interval")}),
+    )
+    reported = (
+        ("Presence", {"fields": presence}),
+        ("Unit, as it last said", {"fields": unit}),
+        ("Content, as it last said", {"fields": counts}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Terminal]:
+        return visible_rows(Terminal.objects.with_state(), request)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Terminal | None = None) -> Any:
+        """The serial number is what punches are joined by."""
+        return (*self.readonly_fields, "sn") if obj else self.readonly_fields
+
+    def get_fieldsets(self, request: HttpRequest, obj: Terminal | None = None) -> Any:
+        return (*self.entered, *self.reported) if obj else self.entered
+
+    def save_model(self, request: HttpRequest, obj: Terminal, form: forms.ModelForm[Terminal], change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if not change or "area" in form.changed_data:
+            mark([obj.pk])
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Commands go with their terminal, though no hand deletes them one by one; its punches stay."""
+        terminals = list(objs)
+        commands = TerminalCommand.objects.filter(terminal__in=terminals).count()
+        counts = {
+            Terminal._meta.verbose_name_plural: len(terminals),
+            TerminalCommand._meta.verbose_name_plural: commands,
+        }
+        missing = set() if self.has_delete_permission(request) else {Terminal._meta.verbose_name}
+        return [str(terminal) for terminal in terminals], counts, missing, []
+
+    def delete_model(self, request: HttpRequest, obj: Terminal) -> None:
+        remove_terminals([obj.pk], actor=request)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Terminal]) -> None:
+        remove_terminals(queryset.values_list("pk", flat=True), actor=request)
+
+    @admin.action(description="Read now", permissions=["change"])
+    def read_now(self, request: HttpRequest, queryset: QuerySet[Terminal]) -> None:
+        self._queue(request, queryset, Kind.UPLOAD_TRANSACTION)
+
+    @admin.action(description="Reboot", permissions=["change"])
+    def reboot(self, request: HttpRequest, queryset: QuerySet[Terminal]) -> None:
+        self._queue(request, queryset, Kind.REBOOT)
+
+    @admin.action(description="Cancel waiting commands", permissions=["change"])
+    def cancel_waiting(self, request: HttpRequest, queryset: QuerySet[Terminal]) -> None:
+        clear_commands(queryset, user=request.user)
+        self.message_user(request, "Cancelled; the list of commands says how many.", messages.SUCCESS)
+
+    @admin.action(description="Approve", permissions=["change"])
+    def approve(self, request: HttpRequest, queryset: QuerySet[Terminal]) -> None:
+        approve_terminals(list(queryset), actor=request)
+        self.message_user(request, "Approved.", messages.SUCCESS)
+
+    @admin.action(description="Block", permissions=["change"])
+    def block(self, request: HttpRequest, queryset: QuerySet[Terminal]) -> None:
+        block_terminals(list(queryset), actor=request)
+        self.message_user(request, "Blocked.", messages.SUCCESS)
+
+    def _queue(self, request: HttpRequest, queryset: QuerySet[Terminal], kind: str) -> None:
+        queue_commands(queryset, kind, user=request.user)
+        self.message_user(request, "Queued; the list of commands says what comes of it.", messages.SUCCESS)
+
+    @admin.display(description="people")
+    def synchronised(self, terminal: Terminal) -> str:
+        waiting = SyncMark.objects.pending().filter(terminal=terminal.pk).first()
+        return f"Waiting since {second(waiting.wanted_at)}" if waiting else "Up to date"
+
+    @admin.display(description="state", ordering="state")
+    def state(self, terminal: Any) -> str:
+        return str(State(terminal.state).label) if terminal.pk else "-"
+
+    @admin.display(description="last heard of", ordering="presence__last_activity")
+    def last_heard(self, terminal: Terminal) -> str:
+        return _presence(terminal, "last_activity")
+
+    @admin.display(description="online or offline since")
+    def since(self, terminal: Terminal) -> str:
+        return _presence(terminal, "since")
+
+    @admin.display(description="last post by PUSH")
+    def last_push(self, terminal: Terminal) -> str:
+        return _presence(terminal, "push_time")
+
+
+def _presence(terminal: Terminal, field: str) -> str:
+    """A terminal that never spoke has no row of presence."""
+    return second(getattr(getattr(terminal, "presence", None), field, None))
