@@ -64,10 +64,9 @@ class Known(NamedTuple):
     cards: dict[str, str]
 
 
-def unknown_columns(names: Iterable[str]) -> list[str]:
-    """The names that are neither a column nor a custom attribute."""
-    known = {*_FIELDS, *_OTHERS, *AttributeDefinition.objects.values_list("name", flat=True)}
-    return [name for name in names if name not in known]
+def known_columns() -> list[str]:
+    """What the table may have: columns of people, and custom attributes."""
+    return [*_FIELDS, *_OTHERS, *AttributeDefinition.objects.order_by("name").values_list("name", flat=True)]
 
 
 def import_employees(

@@ -11,10 +11,14 @@ from typing import Any, Final
 from django.core.management.base import BaseCommand, CommandError
 from django.db import IntegrityError
 
-from personnel.domain.importing import Line, Outcome, import_employees, unknown_columns
+from personnel.domain.importing import Line, Outcome, import_employees, known_columns
 
 _MOST_LINES: Final = 200_000
 _MOST_MISTAKES_SHOWN: Final = 100
+_AS_UTF8: Final = (
+    "Save it again as UTF-8: in Excel as the file type “CSV UTF-8”, in LibreOffice as “Text CSV” with the character"
+    " set “Unicode (UTF-8)”, or convert it with: iconv -f WINDOWS-1252 -t UTF-8 OLD.csv > NEW.csv"
+)
 
 
 class Command(BaseCommand):
@@ -33,21 +37,24 @@ class Command(BaseCommand):
         try:
             with file.open(encoding="utf-8-sig", newline="") as text:
                 outcome = import_employees(read_lines(text), update=update, skip_bad=skip_bad, dry_run=dry_run)
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
+        except UnicodeDecodeError as error:
+            raise CommandError(f"{file} is not UTF-8. {_AS_UTF8}") from error
+        except (OSError, csv.Error) as error:
             raise CommandError(f"{file} can't be read: {error}") from error
         except IntegrityError as error:
             raise CommandError("Somebody else changed people meanwhile; nothing was imported. Try again.") from error
-        self._report(outcome, stored=not dry_run and (skip_bad or not outcome.mistakes))
+        self._report(outcome, dry_run=dry_run, skip_bad=skip_bad)
 
-    def _report(self, outcome: Outcome, *, stored: bool) -> None:
+    def _report(self, outcome: Outcome, *, dry_run: bool, skip_bad: bool) -> None:
         for mistake in outcome.mistakes[:_MOST_MISTAKES_SHOWN]:
             self.stderr.write(f"line {mistake.line}: {mistake.sentence}")
         if len(outcome.mistakes) > _MOST_MISTAKES_SHOWN:
             self.stderr.write(f"... and {len(outcome.mistakes) - _MOST_MISTAKES_SHOWN} more")
-        if outcome.mistakes and not stored:
+        if outcome.mistakes and not skip_bad:
             raise CommandError(f"{len(outcome.mistakes)} mistakes; nothing was imported.")
-        verb = "Imported" if stored else "Would import"
-        self.stdout.write(f"{verb}: {outcome.created} new, {outcome.updated} changed.")
+        verb = "Would import" if dry_run else "Imported"
+        skipped = f", {len({mistake.line for mistake in outcome.mistakes})} skipped" if skip_bad else ""
+        self.stdout.write(f"{verb}: {outcome.created} new, {outcome.updated} changed{skipped}.")
 
 
 def read_lines(text: Any) -> Iterator[Line]:
@@ -55,8 +62,9 @@ def read_lines(text: Any) -> Iterator[Line]:
     head = text.readline()
     delimiter = max(",;\t", key=head.count)
     names = [name.strip() for name in next(csv.reader([head], delimiter=delimiter), [])]
-    if unknown := unknown_columns(names):
-        raise CommandError(f"Unknown columns: {', '.join(repr(name) for name in unknown)}.")
+    known = known_columns()
+    if unknown := ", ".join(repr(name) for name in names if name not in known):
+        raise CommandError(f"Unknown columns: {unknown}. There are these: {', '.join(known)}.")
     if "emp_code" not in names or len(set(names)) < len(names):
         raise CommandError("The first line names the columns, each once, emp_code among them.")
     rows = csv.reader(text, delimiter=delimiter, strict=True)

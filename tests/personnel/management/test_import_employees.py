@@ -106,8 +106,15 @@ def test_a_card_in_two_lines_is_a_mistake(mistakes: Any) -> None:
 
 def test_good_lines_are_stored_when_bad_ones_are_skipped(run: Any) -> None:
     said = run(HEAD, "7,Ada,dev,a2,,,,,", "8,Ada,nowhere,a2,,,,,", skip_bad=True)
-    assert said.endswith("Imported: 1 new, 0 changed.\n")
+    assert said.endswith("Imported: 1 new, 0 changed, 1 skipped.\n")
     assert Employee.objects.get().emp_code == "7"
+
+
+def test_a_line_with_several_mistakes_is_skipped_once_and_in_a_dry_run_too(run: Any) -> None:
+    said = run(HEAD, "7,Ada,dev,a2,,,,,", "8,Ada,nowhere,a9,,,,,", skip_bad=True, dry_run=True)
+
+    assert said.endswith("Would import: 1 new, 0 changed, 1 skipped.\n")
+    assert Employee.objects.count() == 0
 
 
 def test_a_dry_run_stores_nothing(run: Any) -> None:
@@ -146,11 +153,14 @@ def test_areas_are_announced_once(run: Any) -> None:
 @pytest.mark.parametrize(
     ("raw", "sentence"),
     [
-        (b"emp_code,colour\n", "Unknown columns: 'colour'"),
+        (
+            b"emp_code,colour,size\n",
+            "Unknown columns: 'colour', 'size'. There are these: emp_code, .*, area.*Passport.",
+        ),
         (b"emp_code,emp_code\n", "each once"),
         (b"first_name\n", "emp_code among them"),
         (b"", "Unknown columns|emp_code among them"),
-        (b"emp_code\n\xff\n", "can't be read"),
+        (b"emp_code\n\xff\n", "people.csv is not UTF-8. Save it again as UTF-8: in Excel .*iconv"),
         (b"emp_code\n1,2\n", "more cells"),
         (b'emp_code\n"1\n', "can't be read"),
     ],
