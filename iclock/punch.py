@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from enum import IntEnum
@@ -54,3 +55,20 @@ class Reject(NamedTuple):
 
     raw: bytes
     reason: str
+
+
+def punch_to_bytes(punch: Punch) -> bytes:
+    """A decoded punch as a line of JSON, for when the bytes that it came from are not at hand."""
+    fields = punch._replace(punch_time=punch.punch_time.isoformat())  # type: ignore[arg-type]
+    return json.dumps({"punch": fields}).encode()
+
+
+def punch_from_bytes(raw: bytes) -> Punch | None:
+    """The punch behind `punch_to_bytes`; None for bytes of another origin."""
+    try:
+        code, wall, state, verify, work = json.loads(raw)["punch"]
+        punch = Punch(code, datetime.fromisoformat(wall), state, verify, work)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    sound = isinstance(code, str) and isinstance(work, str | None) and type(state) is type(verify) is int
+    return punch if sound else None

@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from iclock.models import Terminal
-from iclock.punch import Punch, Reject, Source
+from iclock.punch import Punch, Reject, Source, punch_to_bytes
 from iclock.signals import punches_recorded
 from zkbio.clock import DayOffsets, zone
 
@@ -180,14 +180,19 @@ def _separate(punches: Sequence[Punch]) -> tuple[list[Punch], list[Reject]]:
         code = punch.emp_code
         if code not in sound:
             if reason := _fault_of_code(code):
-                unfit.append(Reject(repr(tuple(punch)).encode(), reason))
+                unfit.append(Reject(punch_to_bytes(punch), reason))
                 continue
             sound.add(code)
         if reason := _fault_of_rest(punch):
-            unfit.append(Reject(repr(tuple(punch)).encode(), reason))
+            unfit.append(Reject(punch_to_bytes(punch), reason))
         else:
             fitting.append(punch)
     return fitting, unfit
+
+
+def fault_of(punch: Punch) -> str:
+    """Why the table has no row for this punch; "" when it has one."""
+    return _fault_of_code(punch.emp_code) or _fault_of_rest(punch)
 
 
 def _fault_of_code(code: str) -> str:
