@@ -240,7 +240,8 @@ class TransactionViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[Tran
         # In a transaction PostgreSQL computes the rows as they are fetched; else all of them before the first.
         with transaction.atomic():
             rows = _rows_of_export(read_batches(statement, most=most), most=most)
-            answer = export_answer(kind, name="transactions", header=EXPORTED, batches=rows)
+            moments = ("punch_time", "upload_time")
+            answer = export_answer(kind, name="transactions", header=EXPORTED, batches=rows, moments=moments)
         let_connection_go()
         return answer
 

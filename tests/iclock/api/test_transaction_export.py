@@ -6,6 +6,7 @@ import csv
 import io
 import zipfile
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 from xml.etree import ElementTree
 
@@ -15,7 +16,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext, override_settings
 
-from iclock.models import Terminal
+from iclock.models import Terminal, Transaction
 from personnel.models import Department, Employee, Position
 from zkbio.accounts.models import User
 from zkbio.api import exports
@@ -83,8 +84,17 @@ def cells(workbook: bytes) -> Table:
 
 def _texts(row: ElementTree.Element) -> list[str]:
     """An empty cell isn't there: each stands where its letter says."""
-    found = {cell.attrib["r"][0]: "".join(cell.itertext()) for cell in row.iter(f"{SHEET}c")}
+    found = {cell.attrib["r"][0]: _text(cell) for cell in row.iter(f"{SHEET}c")}
     return [found.get(letter, "") for letter in "ABCDEFGHIJKLMN"]
+
+
+def _text(cell: ElementTree.Element) -> str:
+    """A cell with a style is a number of days, shown as a date."""
+    text = "".join(cell.itertext())
+    if "s" not in cell.attrib:
+        return text
+    seconds = round(float(text) * 86_400)
+    return str(datetime(1899, 12, 30) + timedelta(seconds=seconds))
 
 
 KINDS = pytest.mark.parametrize("kind", ["csv", "txt", "xlsx"])
@@ -151,6 +161,24 @@ def test_a_cell_that_looks_like_a_formula_is_harmless(kind: str, start: str, pun
     shown = f"'{wicked}" if kind != "xlsx" else f"'{wicked}".replace("\r", "_x000D_")
     assert (row["first_name"], row["department"], row["terminal_alias"]) == (shown, shown, shown)
     assert row["last_name"] == "http://example.com"
+
+
+def test_times_in_a_workbook_are_dates(punches: Punches, download: Callable[..., Any]) -> None:
+    punches(1)
+
+    with zipfile.ZipFile(io.BytesIO(download("xlsx").body)) as archive:
+        sheet, styles = (archive.read(f"xl/{part}.xml").decode() for part in ("worksheets/sheet1", "styles"))
+
+    assert '<c r="F2" s="1"><v>45244.9259375</v></c>' in sheet
+    assert '<c r="M2" s="1"><v>45244.9259375</v></c>' in sheet
+    assert 'formatCode="yyyy-mm-dd hh:mm:ss"' in styles
+
+
+def test_a_time_that_no_workbook_can_hold_is_text(punches: Punches, export: Export) -> None:
+    punches(1)
+    Transaction.objects.update(punch_time=datetime(1899, 12, 31, 8))
+
+    assert export("xlsx")[1][5] == "1899-12-31 08:00:00"
 
 
 def test_numbers_stay_numbers(punches: Punches, export: Export) -> None:
