@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -255,11 +256,12 @@ def test_the_demos_printed_line_shows_punches_arriving(state_dir: Path) -> None:
         environ = psutil.Process(launch.pid_of("devices.simulator")).environ()
         assert environ == {"PATH": environ["PATH"], "LC_ALL": "C", "PYTHONUNBUFFERED": "1"}, "it needs no secrets"
 
-        def newest() -> dict[str, object]:
+        def newest() -> dict[str, Any]:
             answer = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, timeout=30, check=True)
             return dict(json.loads(answer.stdout))
 
         assert wait_until(lambda: newest()["count"] != 0, 60), newest()
         first = newest()["count"]
         assert wait_until(lambda: newest()["count"] != first, 60), "no new punch arrived"
+        assert all(punch["first_name"] for punch in newest()["data"]), "the people of the demo have names"
         assert launch.end() < 30

@@ -1,9 +1,10 @@
-"""The demo's simulated terminals: ports that stay, registration, and the line that shows punches arriving."""
+"""The demo's simulated terminals: ports that stay, and the line that shows punches arriving."""
 
 from __future__ import annotations
 
 import json
 import shlex
+import sys
 from pathlib import Path
 
 from zkbio.launcher.options import Options
@@ -12,9 +13,7 @@ from zkbio.launcher.state import write_private
 from zkbio.launcher.trouble import LaunchError
 from zkbio.launcher.valkey import can_listen
 
-PLACES = ("Main entrance", "Warehouse", "Office", "Canteen")
 FIRST_PORT = 4370
-READ_SECONDS = "10"  # often enough to watch punches arrive
 
 
 def choose_first_port(note: Path) -> int:
@@ -37,11 +36,9 @@ def announced(log: Path, offset: int) -> list[dict[str, str | int]]:
     return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
 
 
-def registration(terminal: dict[str, str | int], place: str) -> list[str]:
-    """The arguments of `manage.py add_device` for that terminal."""
-    key = ["--comm-key", str(terminal["comm_key"])] if terminal["comm_key"] else []
-    where = [str(terminal["host"]), "--port", str(terminal["port"])]
-    return ["add_device", *where, "--name", f"Demo {place}", "--interval", READ_SECONDS, *key, "--if-missing"]
+def entering(terminals: list[dict[str, str | int]]) -> list[str]:
+    """The command that registers them."""
+    return [sys.executable, "-m", "zkbio.launcher.demo_entries", json.dumps(terminals)]
 
 
 def curl_line(options: Options, *, username: str, password: str | None) -> str:

@@ -20,6 +20,8 @@ WEB_SETTINGS = {"DATABASE_POOL": "20", "DATABASE_LOCK_SECONDS": "2", "DATABASE_S
 WORKER_THREADS = 50
 BARE = {**ENVIRON, "PYTHONUNBUFFERED": "1"}  # the simulator plays other people's hardware: it gets none of our secrets
 DEMO_TERMINALS = 4
+DEMO_PEOPLE = 36
+DEMO_SEED = 7  # the same people at every start
 NAMES = {"simulator": "Simulated terminals", "beat": "Celery beat", "worker": "Celery worker", "web": "Web server"}
 STOP_SECONDS = {"simulator": 1.0, "beat": 2.0, "worker": 6.0, "web": 5.0}
 
@@ -66,7 +68,8 @@ def devices_file_command() -> list[str]:
 def simulator_command(first_port: int) -> list[str]:
     return [
         *(sys.executable, "-m", "devices.simulator", "--count", str(DEMO_TERMINALS), "--port", str(first_port)),
-        *("--people", "36", "--punch-every", "3", "--log-size", "500", "--seed", "7", "--serial", "DEMO0001"),
+        *("--people", str(DEMO_PEOPLE), "--seed", str(DEMO_SEED), "--punch-every", "3", "--log-size", "500"),
+        *("--serial", "DEMO0001"),
     ]
 
 

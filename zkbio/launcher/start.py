@@ -278,9 +278,7 @@ class Start:
             found = demo.announced(log, offset)
             if len(found) != roles.DEMO_TERMINALS:
                 raise LaunchError(f"The simulated terminals did not start: {last_line(log.read_text())} (see {log})")
-            for terminal, place in zip(found, demo.PLACES, strict=True):
-                register = demo.registration(terminal, place)
-                self.run_once("add_device", [sys.executable, str(ROOT / "manage.py"), *register], {})
+            self.run_once("demo", demo.entering(found), {})
             remarks.append(", ".join(f"{terminal['serial']} on port {terminal['port']}" for terminal in found))
 
     def summary(self) -> None:
