@@ -6,7 +6,10 @@ The row that an INSERT or an UPDATE finds decides who tells: however many worker
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
+from typing import Any, Final
 
+from django.conf import settings
 from django.db import connection
 from django.db.models.functions import Now
 
@@ -14,10 +17,48 @@ from iclock.models import Alarm, Terminal
 
 Kind = Alarm.Kind
 
-_LONGEST = 500
-_OPEN = """
+# Over as soon as they are known: they have no end that would be news.
+EVENTS: Final = (Kind.LOG_CLEARED, Kind.LOG_OVERRUN)
+
+_LONGEST: Final = 500
+_KEPT_DAYS: Final = 90
+_BATCH: Final = 10_000
+_OPEN: Final = """
 INSERT INTO iclock_alarm (terminal_id, kind, sentence, ending, opened_at) VALUES (%s, %s, %s, '', now())
 ON CONFLICT (terminal_id, kind) WHERE closed_at IS NULL DO NOTHING"""
+
+# What somebody else holds at the moment is passed over: the next sweep comes in a minute. A terminal that was never
+# heard of isn't away: it hasn't come yet.
+_AWAY: Final = """
+INSERT INTO iclock_alarm (terminal_id, kind, sentence, ending, opened_at)
+SELECT terminal.id, 'away', 'Not heard of since ' || to_char(
+    coalesce(presence.last_activity, presence.since) AT TIME ZONE %(zone)s, 'YYYY-MM-DD HH24:MI'
+) || ': look at its power, its network and its address.', '', now()
+FROM iclock_terminal terminal JOIN iclock_terminalpresence presence ON presence.terminal_id = terminal.id
+WHERE terminal.admission = 'approved' AND NOT presence.online
+    AND coalesce(presence.last_activity, presence.since)
+        < now() - make_interval(mins => coalesce(terminal.away_minutes, %(minutes)s))
+    AND NOT EXISTS (
+        SELECT FROM iclock_alarm alarm
+        WHERE alarm.terminal_id = terminal.id AND alarm.kind = 'away' AND alarm.closed_at IS NULL
+    )
+ORDER BY terminal.id FOR KEY SHARE OF terminal SKIP LOCKED
+ON CONFLICT (terminal_id, kind) WHERE closed_at IS NULL DO NOTHING
+RETURNING terminal_id, sentence"""
+_BACK: Final = """
+WITH over AS (
+    SELECT alarm.id, terminal.sn, terminal.alias, CASE
+        WHEN presence.online AND terminal.admission = 'approved' THEN 'It is heard of again.'
+        ELSE 'Nobody waits for it any more.' END AS ending
+    FROM iclock_alarm alarm
+    JOIN iclock_terminal terminal ON terminal.id = alarm.terminal_id
+    LEFT JOIN iclock_terminalpresence presence ON presence.terminal_id = terminal.id
+    WHERE alarm.kind = 'away' AND alarm.closed_at IS NULL
+        AND (coalesce(presence.online, true) OR terminal.admission <> 'approved')
+    ORDER BY alarm.id FOR UPDATE OF alarm SKIP LOCKED
+)
+UPDATE iclock_alarm alarm SET closed_at = now(), ending = over.ending FROM over WHERE alarm.id = over.id
+RETURNING over.sn, over.alias, over.ending"""
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +69,7 @@ def raise_alarm(terminal: Terminal, kind: str, sentence: str) -> bool:
         cursor.execute(_OPEN, [terminal.pk, kind, sentence[:_LONGEST]])
         opened: bool = cursor.rowcount == 1
     if opened:
-        _log.warning("Alarm, terminal %s (%s): %s", terminal.sn, terminal.alias, sentence)
+        _log_opening(terminal.sn, terminal.alias, sentence)
     return opened
 
 
@@ -37,7 +78,7 @@ def end_alarm(terminal: Terminal, kind: str, sentence: str) -> bool:
     ended = Alarm.objects.open().filter(terminal=terminal, kind=kind)
     if not ended.update(closed_at=Now(), ending=sentence[:_LONGEST]):
         return False
-    _log.info("Alarm over, terminal %s (%s): %s", terminal.sn, terminal.alias, sentence)
+    _log_ending(terminal.sn, terminal.alias, sentence)
     return True
 
 
@@ -46,4 +87,39 @@ def note_event(terminal: Terminal, kind: str, sentence: str) -> None:
     Alarm.objects.create(
         terminal=terminal, kind=kind, sentence=sentence[:_LONGEST], opened_at=Now(), closed_at=Now(), ending=""
     )
-    _log.warning("Alarm, terminal %s (%s): %s", terminal.sn, terminal.alias, sentence)
+    _log_opening(terminal.sn, terminal.alias, sentence)
+
+
+def check_away() -> tuple[int, int]:
+    """Raise the alarm of terminals away for too long, end that of those that are back; how many these were."""
+    away = _rows(_AWAY, {"zone": settings.ZKBIO_TIME_ZONE, "minutes": settings.OFFLINE_ALARM_MINUTES})
+    named = Terminal.objects.in_bulk([pk for pk, _ in away])
+    for pk, sentence in away:
+        if terminal := named.get(pk):
+            _log_opening(terminal.sn, terminal.alias, sentence)
+    back = _rows(_BACK, {})
+    for sn, alias, ending in back:
+        _log_ending(sn, alias, ending)
+    return len(away), len(back)
+
+
+def purge_alarms() -> int:
+    """Forget alarms that were over long ago, a batch at a time; how many these were."""
+    limit = Now() - timedelta(days=max(_KEPT_DAYS, settings.RUN_HISTORY_DAYS))
+    old = Alarm.objects.filter(closed_at__lt=limit).order_by("pk").values_list("pk", flat=True)
+    deleted, _ = Alarm.objects.filter(pk__in=list(old[:_BATCH])).delete()
+    return deleted
+
+
+def _rows(sql: str, parameters: dict[str, Any]) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return list(cursor.fetchall())
+
+
+def _log_opening(sn: str, alias: str, sentence: str) -> None:
+    _log.warning("Alarm, terminal %s (%s): %s", sn, alias, sentence)
+
+
+def _log_ending(sn: str, alias: str, sentence: str) -> None:
+    _log.info("Alarm over, terminal %s (%s): %s", sn, alias, sentence)
