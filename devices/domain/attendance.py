@@ -15,7 +15,7 @@ from itertools import chain, islice
 from typing import IO, Any, Final, NamedTuple
 
 import orjson
-from django.db import transaction
+from django.db import connection, transaction
 
 from devices.domain.dialling import Bounds
 from devices.domain.lease import Lease
@@ -57,6 +57,7 @@ def read_log(wanted: Wanted) -> Work[Log]:
 
     def work(lease: Lease, bounds: Bounds) -> Log:
         reading = read_whole_log(lease, bounds=bounds)
+        connection.close()  # none is kept for the decoding, which has its own turns
         if reading.visit is None:
             raise reading.error or RuntimeError("a visit without news and without an error")
         return _log_of(reading, wanted)

@@ -29,9 +29,9 @@ T = TypeVar("T")
 Work = Callable[[Lease, Bounds], T]
 """What is done with a device while its lease is held, within the bounds."""
 
-# Conversations of one process at a time, and how many of them one request may have.
+# Conversations of one process at a time, and how many of them one request may have: fifty devices in one go.
 MOST_LIVE: Final = 64
-MOST_OF_ONE: Final = 48
+MOST_OF_ONE: Final = 56
 # Requests of one process that wait for one device; whoever comes then is told at once.
 MOST_WAITING: Final = 16
 # How often who waits looks whether it is their turn.

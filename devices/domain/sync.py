@@ -21,6 +21,7 @@ from devices.domain.dialling import Bounds, dial
 from devices.domain.identity import require_admitted, require_same_unit, terminal_of
 from devices.domain.lease import BusyError, Lease, confirm, hold
 from devices.domain.memory import known_bytes, needs_download, remember
+from devices.domain.storing import storing
 from devices.driver.errors import StoppedError, TerminalError
 from devices.driver.session import Identity, Sizes, TerminalSession
 from devices.driver.tables import Rows, decode_punches
@@ -118,7 +119,8 @@ def _visit_and_record(lease: Lease, trigger: SyncRun.Trigger, bounds: Bounds | N
 def _visit(device: Device, lease: Lease, run: SyncRun, errands: Errands, bounds: Bounds | None) -> Reading:
     try:
         visit = _retrieve(device, lease, errands, bounds)
-        stored = _store(device, lease, visit)
+        with storing():
+            stored = _store(device, lease, visit)
         if errands.restart:
             commands.restart(device, stored.terminal, lease)
         return Reading(_succeeded(device, lease, run, visit, stored), visit=visit, punches=stored.punches)

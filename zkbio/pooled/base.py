@@ -11,6 +11,7 @@ from __future__ import annotations
 import select
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from django.db.backends.postgresql import base
@@ -70,6 +71,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     _pools: Final[dict[str, Pool]] = {}
     _pools_lock: Final = threading.Lock()
+    # Makes the call where its wait holds up nobody else (devices.domain.storing sets it while it stores).
+    beside: Callable[[Callable[[], None]], None] | None = None
 
     @property
     def pool_of_process(self) -> Pool:
@@ -90,6 +93,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
             pool.pause(_PAUSE_SECONDS + time.monotonic() - began)
             pool.free_place()
             raise
+
+    def _commit(self) -> None:
+        if self.beside is None or self.connection is None:
+            super()._commit()  # type: ignore[misc]
+            return
+        with self.wrap_database_errors:
+            self.beside(self.connection.commit)
 
     def _close(self) -> None:
         if self.connection is not None:
