@@ -16,10 +16,10 @@ _FAILURE: Final = {
     "properties": {
         "success": {"type": "boolean"},
         "error": {"type": "string"},
-        "detail": {"type": "string", "description": "What stands in the way before the request is looked at."},
         "disponibles": {"type": "array", "items": {"type": "string"}, "description": "The ids that there are."},
         "ip": {"type": "string"},
     },
+    "required": ["success", "error"],
 }
 _OWN_ERRORS: Final[Mapping[str, str]] = {
     "409": "The id, the address or the person is there already.",
