@@ -57,6 +57,16 @@ class Reject(NamedTuple):
     reason: str
 
 
+class Decoded(NamedTuple):
+    """What a record says: a punch, or why it is none.
+
+    Both, where all but the person can be read: the punch's ``emp_code`` is then not to be used.
+    """
+
+    punch: Punch | None
+    fault: str = ""
+
+
 def punch_to_bytes(punch: Punch) -> bytes:
     """A decoded punch as a line of JSON, for when the bytes that it came from are not at hand."""
     fields = punch._replace(punch_time=punch.punch_time.isoformat())  # type: ignore[arg-type]
