@@ -11,12 +11,16 @@ class DevicesConfig(AppConfig):
 
     def ready(self) -> None:
         from devices.domain.groups import share_after_migrate  # noqa: PLC0415 - these need the models
+        from devices.domain.quarantine import read_kept_row  # noqa: PLC0415
         from devices.domain.registry import announce_change, end_polling_of_terminal  # noqa: PLC0415
         from devices.domain.registry_file import write_after_change  # noqa: PLC0415
         from devices.domain.schedule import call_devices  # noqa: PLC0415
         from devices.models import Device  # noqa: PLC0415
+        from iclock.domain.quarantine import register_decoder  # noqa: PLC0415
         from iclock.models import Terminal  # noqa: PLC0415
+        from iclock.punch import Source  # noqa: PLC0415
 
+        register_decoder(Source.PULL, read_kept_row)
         terminals_called.connect(call_devices)
         devices_changed.connect(write_after_change)
         pre_delete.connect(end_polling_of_terminal, sender=Terminal)

@@ -83,6 +83,17 @@ def decode_punches(rows: Rows, *, user_ids: Mapping[int, str]) -> Log:
     return log
 
 
+def decode_row(raw: bytes) -> Punch | None:
+    """A row by itself; its ``emp_code`` is "" where it names nobody. None where it tells no date, or is no row."""
+    if len(raw) not in PUNCH_WIDTHS:
+        return None
+    ((code, moment, state, verify, work_code),) = _punch_fields(Rows(len(raw), raw), {})
+    try:
+        return Punch(code, protocol.decode_time(moment), state, verify, work_code)
+    except ValueError:
+        return None
+
+
 _Fields = tuple[str, int, int, int, str | None]
 
 
