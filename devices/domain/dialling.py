@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from devices.domain.addresses import AddressError, require_allowed
+from devices.domain.disabling import enable_first
 from devices.driver.errors import TerminalError
 from devices.driver.guarded import Address
 from devices.driver.session import TerminalSession, open_session
@@ -39,8 +40,12 @@ class Bounds:
 
 @contextmanager
 def dial(device: Device, bounds: Bounds | None = None) -> Iterator[TerminalSession]:
-    """A session with the device's terminal. Its address is checked again: networks change. Raises TerminalError."""
+    """A session with the device's terminal. Its address is checked again: networks change. Raises TerminalError.
+
+    A unit that somebody left disabled is enabled before anything else.
+    """
     with open_session(_address(device, bounds or Bounds(settings.DEVICE_SESSION_SECONDS))) as session:
+        enable_first(device, session)
         yield session
 
 

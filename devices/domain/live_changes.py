@@ -8,13 +8,17 @@ looks at the people and fingers of a unit, where others may have changed them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 
+from devices.domain.clocks import SET_CLOCK, wall_at, zone_of
 from devices.domain.dialling import Bounds
+from devices.domain.disabling import held_down
 from devices.domain.lease import Lease
 from devices.domain.live import Work, talk
 from devices.domain.schedule import request_sync_within
@@ -25,7 +29,6 @@ from devices.driver.users import UnitUser, UserFields
 from devices.models import Device
 from iclock.models import Terminal
 from zkbio.accounts.domain.audit import record
-from zkbio.clock import zone
 
 T = TypeVar("T")
 # By then a person has put the finger on the sensor three times, or gone away.
@@ -74,6 +77,7 @@ def start_enrolment(user_id: str, finger: int, *, actor: object) -> Work[None]:
         actor=actor,
         action="devices.enrol",
         detail={"user_id": user_id, "finger": finger},
+        disables=False,
         counts=False,
     )
 
@@ -87,7 +91,11 @@ def start_enrolment(user_id: str, finger: int, *, actor: object) -> Work[None]:
 def set_clock(*, actor: object) -> Work[datetime]:
     """To the time that it is where the terminal hangs."""
     return _change(
-        lambda device, session: session.set_clock(_wall_of(device)), actor=actor, action="devices.set_clock", detail={}
+        lambda device, session: session.set_clock(wall_at(timezone.now(), zone_of(device))),
+        actor=actor,
+        action=SET_CLOCK,
+        detail={},
+        disables=False,
     )
 
 
@@ -117,11 +125,14 @@ def _change(
     actor: object,
     action: str,
     detail: dict[str, Any],
+    disables: bool = True,
     counts: bool = True,
 ) -> Work[T]:
-    def ask(device: Device, session: TerminalSession) -> _Changed[T]:
+    def ask(device: Device, session: TerminalSession, lease: Lease) -> _Changed[T]:
+        word: AbstractContextManager[None] = held_down(device, lease) if disables else nullcontext()
         try:
-            outcome = change(device, session)
+            with word:
+                outcome = change(device, session)
         except _NOT_DONE:
             raise
         except TerminalError as error:
@@ -129,7 +140,7 @@ def _change(
         return _Changed(device, outcome, _sizes(session) if counts else None)
 
     def work(lease: Lease, bounds: Bounds) -> T:
-        changed = talk(ask)(lease, bounds)
+        changed = talk(partial(ask, lease=lease))(lease, bounds)
         outcome = changed.outcome
         failed = {"error": str(outcome)} if isinstance(outcome, TerminalError) else {}
         with transaction.atomic():
@@ -155,9 +166,3 @@ def _tell_counts(device: Device, sizes: Sizes | None) -> None:
     if sizes is not None and device.terminal is not None:
         counts = {"user_count": sizes.users, "fp_count": sizes.fingers}
         Terminal.objects.filter(pk=device.terminal.pk).exclude(**counts).update(**counts)
-
-
-def _wall_of(device: Device) -> datetime:
-    name = device.terminal.time_zone if device.terminal else device.time_zone
-    there = zone(name or settings.ZKBIO_TIME_ZONE)
-    return datetime.now(UTC).astimezone(there).replace(tzinfo=None, microsecond=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Any, Final
 
 from django.db import connection
@@ -60,6 +60,32 @@ def request_sync_within(device_id: int, wait: timedelta) -> None:
     """Have a polled device be due by then at the latest."""
     due: Any = Least(F("next_poll_at"), Now() + wait)
     Device.objects.filter(pk=device_id, enabled=True).update(next_poll_at=due)
+
+
+def spare_quiet_hours(device: Device, *, now: datetime, where: tzinfo) -> None:
+    """After its quiet hours were edited: be due as they are now, an interval from now at the latest outside of them."""
+    latest = min(device.next_poll_at, now + timedelta(seconds=device.interval))
+    due = after_quiet_hours(latest, quiet_from=device.quiet_from, quiet_until=device.quiet_until, where=where)
+    Device.objects.filter(pk=device.pk).update(next_poll_at=due)
+
+
+def after_quiet_hours(due: datetime, *, quiet_from: time | None, quiet_until: time | None, where: tzinfo) -> datetime:
+    """The moment ``due``, or if it falls into the quiet hours of the wall clock there, that of their end.
+
+    They may go across midnight. Equal times, or one that is missing, mean none. An end that a change of clocks leaves
+    out is as much later as the clocks were set forward; of one that comes twice it is the first that is not over.
+    """
+    if quiet_from is None or quiet_until is None or quiet_from == quiet_until:
+        return due
+    local = due.astimezone(where)
+    wall = local.time()
+    begun, over = wall >= quiet_from, wall >= quiet_until
+    quiet = begun and not over if quiet_from < quiet_until else begun or not over
+    if not quiet:
+        return due
+    day = local.date() if wall < quiet_until else local.date() + timedelta(days=1)
+    ends = (datetime.combine(day, quiet_until, tzinfo=where).replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+    return next((end for end in ends if end > due), due)
 
 
 def call_devices(*, terminal_ids: Iterable[int], **_news: Any) -> None:

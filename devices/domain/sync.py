@@ -12,30 +12,36 @@ from typing import Any, Final, NamedTuple
 
 from django.db import Error, connection, transaction
 from django.db.models import F
-from django.db.models.functions import Least, Now
+from django.db.models.functions import Least
 from django.utils import timezone
 
-from devices.domain import commands, schedule
+from devices.domain import clearing, clocks, commands, schedule
+from devices.domain.clocks import Correction, DatabaseClock
 from devices.domain.commands import Errands
 from devices.domain.dialling import Bounds, dial
-from devices.domain.identity import require_admitted, require_same_unit, terminal_of
+from devices.domain.identity import (
+    WrongUnitError,
+    note_right_unit,
+    note_stranger,
+    require_admitted,
+    require_same_unit,
+    terminal_of,
+)
 from devices.domain.lease import BusyError, Lease, confirm, hold
-from devices.domain.memory import known_bytes, needs_download, remember
+from devices.domain.memory import known_bytes, needs_download
+from devices.domain.news import Heard, News, news_of, report_of, write_news, write_news_of_terminal
 from devices.domain.storing import storing
 from devices.driver.errors import StoppedError, TerminalError
 from devices.driver.session import Identity, Sizes, TerminalSession
 from devices.driver.tables import Rows, decode_punches
 from devices.models import Device, SyncRun
-from iclock.domain import presence
+from iclock.domain import health, presence
 from iclock.domain.commands import READS
 from iclock.domain.ingest import Counts, record_punches
-from iclock.models import Terminal, TerminalCommand
+from iclock.models import TerminalCommand
 from iclock.punch import Punch, Source
-from zkbio.clock import read_wall, zone
 
 _NO_ROWS: Final = Rows(0, b"")
-_NO_ERRANDS: Final = Errands(frozenset(), reads=False, restart=False)
-_MOST_DRIFT: Final = 2**31 - 1
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +50,16 @@ class StorageError(TerminalError):
     """What the terminal told could not be stored."""
 
     code = "storage"
+
+
+class Occasion(NamedTuple):
+    """A visit that is going on. With ``bounds`` somebody waits for it, and for all that the terminal holds."""
+
+    device: Device
+    lease: Lease
+    clock: DatabaseClock
+    run: SyncRun
+    bounds: Bounds | None
 
 
 class Visit(NamedTuple):
@@ -56,6 +72,10 @@ class Visit(NamedTuple):
     rows: Rows | None
     user_ids: dict[int, str]
     reads: list[TerminalCommand]
+    correction: Correction | None = None
+
+    def heard(self) -> Heard:
+        return Heard(self.wall, self.heard_at, self.sizes, self.rows)
 
 
 class Reading(NamedTuple):
@@ -71,12 +91,12 @@ class Reading(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What came of a visit. ``remembered`` is what to keep of the log with the run: nothing, if it is kept already."""
+    """What came of a visit. Its news are still to be written, with the run, unless they were with the punches."""
 
-    terminal: Terminal
-    known: int
-    counts: Counts
-    remembered: dict[str, Any]
+    news: News
+    known: int = 0
+    counts: Counts = Counts()
+    written: bool = False
     punches: Sequence[Punch] = ()
 
 
@@ -107,46 +127,78 @@ def _visit_and_record(lease: Lease, trigger: SyncRun.Trigger, bounds: Bounds | N
     whatever waits for the terminal."""
     device = Device.objects.select_related("terminal__area").get(id=lease.device_id)
     run = SyncRun(device=device, trigger=trigger, started_at=timezone.now())
-    errands = _NO_ERRANDS if bounds else commands.errands_of(device.pk)
+    errands, clock = commands.errands_of(device.pk), clocks.read_clock()
     connection.close()
-    reading = _visit(device, lease, run, errands, bounds)
-    if not bounds and commands.errands_of(device.pk).ids - errands.ids:
+    reading = _visit(Occasion(device, lease, clock, run, bounds), errands)
+    if bounds:
+        return reading
+    if reading.error is None:
+        _run_errands(device, lease, errands)
+    if commands.errands_of(device.pk).ids - errands.ids:
         # Asked for during the visit, whose end must not put it off.
         schedule.request_sync([device.pk])
     return reading
 
 
-def _visit(device: Device, lease: Lease, run: SyncRun, errands: Errands, bounds: Bounds | None) -> Reading:
+def _run_errands(device: Device, lease: Lease, errands: Errands) -> None:
+    """Once everything is stored, each in a conversation of its own; the restart comes last."""
+    if errands.clear:
+        clearing.clear_log(lease)
+    if errands.restart and device.terminal is not None:
+        commands.restart(device, device.terminal, lease)
+
+
+def _visit(occasion: Occasion, errands: Errands) -> Reading:
+    device = occasion.device
     try:
-        visit = _retrieve(device, lease, errands, bounds)
+        if errands.clear:
+            occasion = _settled(occasion)
+        visit = _retrieve(occasion, errands)
         with storing():
-            stored = _store(device, lease, visit)
-        if errands.restart:
-            commands.restart(device, stored.terminal, lease)
-        return Reading(_succeeded(device, lease, run, visit, stored), visit=visit, punches=stored.punches)
+            stored = _store(occasion, visit)
+        return Reading(_succeeded(occasion, visit, stored), visit=visit, punches=stored.punches)
     except TerminalError as error:
-        return Reading(_failed(device, lease, run, error), error=error)
+        return Reading(_failed(occasion, error), error=error)
     except Error as error:
         _log.exception("What device %s told could not be stored.", device.key)
         connection.close_if_unusable_or_obsolete()
         sentence = str(error).strip().partition("\n")[0]
         failure = StorageError(f"Nothing was lost, but storing failed: {sentence}")
-        return Reading(_failed(device, lease, run, failure), error=failure)
+        return Reading(_failed(occasion, failure), error=failure)
 
 
-def _retrieve(device: Device, lease: Lease, errands: Errands, bounds: Bounds | None) -> Visit:
+def _settled(occasion: Occasion) -> Occasion:
+    """After it is known what came of a clear that a worker left undone: of the log another thing is remembered then."""
+    clearing.settle(occasion.device, occasion.lease, bounds=occasion.bounds)
+    device = Device.objects.select_related("terminal__area").get(pk=occasion.device.pk)
+    connection.close()
+    return occasion._replace(device=device)
+
+
+def _retrieve(occasion: Occasion, errands: Errands) -> Visit:
+    """Raises TerminalError. One in setting the clock comes after the reading, and costs nothing of it."""
+    visit, drift = None, None
+    device, lease, clock, _, bounds = occasion
     if device.terminal is not None:
         require_admitted(device.terminal)
-    with dial(device, bounds) as session:
-        identity = session.identity()
-        require_same_unit(device, identity.serial)
-        wall, heard_at = session.clock(), timezone.now()
-        sizes = session.sizes()
-        reads = commands.claim(device.terminal, READS, lease) if device.terminal and errands.reads else []
-        wanted = bounds or reads or needs_download(device, sizes, lease.taken_at)
-        rows = _download(session, sizes) if wanted else None
-        user_ids = {user.uid: user.user_id for user in session.users()} if rows and rows.width == 8 else {}
-        return Visit(identity, sizes, wall, heard_at, rows, user_ids, reads)
+    try:
+        with dial(device, bounds) as session:
+            identity = session.identity()
+            require_same_unit(device, identity.serial)
+            wall, heard_at = session.clock(), clock.now()
+            sizes = session.sizes()
+            asked = device.terminal is not None and errands.reads and not bounds
+            reads = commands.claim(device.terminal, READS, lease) if asked and device.terminal else []
+            wanted = bounds or reads or needs_download(device, sizes, lease.taken_at)
+            rows = _download(session, sizes) if wanted else None
+            user_ids = {user.uid: user.user_id for user in session.users()} if rows and rows.width == 8 else {}
+            visit = Visit(identity, sizes, wall, heard_at, rows, user_ids, reads)
+            drift = None if bounds or wall is None else clocks.drift_of(wall, heard_at, clocks.zone_of(device))
+            return visit._replace(correction=clocks.correct_clock(session, device, drift))
+    except TerminalError as error:
+        if visit is None or drift is None:
+            raise
+        return visit._replace(correction=Correction(drift, error=error))
 
 
 def _download(session: TerminalSession, sizes: Sizes) -> Rows:
@@ -154,72 +206,85 @@ def _download(session: TerminalSession, sizes: Sizes) -> Rows:
     return session.punch_rows(sizes) if sizes.punches else _NO_ROWS
 
 
-def _store(device: Device, lease: Lease, visit: Visit) -> Stored:
-    terminal = terminal_of(device, lease, visit.identity, visit.sizes)
+def _store(occasion: Occasion, visit: Visit) -> Stored:
+    device, lease, clock, *_ = occasion
+    terminal = terminal_of(device, lease, visit.identity)
     require_admitted(terminal)
+    news = news_of(device, terminal, visit.heard(), now=clock.now())
     if visit.rows is None:
-        return Stored(terminal, 0, Counts(), {})
+        return Stored(news)
     unknown = visit.rows.tail(known_bytes(device, visit.rows))
-    remembered = remember(visit.rows)
+    known = len(visit.rows) - len(unknown)
     if not unknown:
-        commands.finish_reads(visit.reads, rows=len(visit.rows), counts=Counts())
-        return Stored(terminal, len(visit.rows), Counts(), remembered)
+        commands.finish_reads(visit.reads, rows=known, counts=Counts())
+        return Stored(news, known)
     log = decode_punches(unknown, user_ids=visit.user_ids)
     counts = record_punches(
         terminal,
         log.punches,
         source=Source.PULL,
         rejects=log.rejects,
-        move_cursor=lambda: confirm(lease, **remembered),
+        doubtful=news.doubtful,
+        move_cursor=lambda: write_news(lease, news),
     )
     commands.finish_reads(visit.reads, rows=len(visit.rows), counts=counts)
-    return Stored(terminal, len(visit.rows) - len(unknown), counts, {}, log.punches)
+    return Stored(news, known, counts, written=True, punches=log.punches)
 
 
-def _succeeded(device: Device, lease: Lease, run: SyncRun, visit: Visit, stored: Stored) -> SyncRun:
+def _succeeded(occasion: Occasion, visit: Visit, stored: Stored) -> SyncRun:
+    device, lease, _, run, _ = occasion
+    news = stored.news
     run.outcome = SyncRun.Outcome.UNCHANGED if visit.rows is None else SyncRun.Outcome.OK
     run.announced = 0 if visit.rows is None else len(visit.rows)
     run.known, (run.new, run.duplicate, run.quarantined) = stored.known, stored.counts
-    run.users, run.drift = visit.sizes.users, _drift(visit, stored.terminal)
+    run.users, run.drift = visit.sizes.users, clocks.seconds_of(news.drift)
     if device.failures:
         _log.info("Device %s answers again after %d failures.", device.key, device.failures)
     wait = schedule.wait_after(interval=device.interval, failures=0)
     with transaction.atomic():
-        presence.mark_online(stored.terminal)
-        return _finish(lease, run, wait=wait, failures=0, **stored.remembered)
+        _finish(occasion, wait=wait, failures=0, **({} if stored.written else news.remembered))
+        if not stored.written:
+            write_news_of_terminal(news)
+        note_right_unit(device, lease, news.terminal)
+        health.note_contact(news.terminal, report_of(visit.heard(), news.drift))
+        if visit.correction is not None:
+            clocks.record_correction(device, visit.correction)
+    return run
 
 
-def _failed(device: Device, lease: Lease, run: SyncRun, error: TerminalError) -> SyncRun:
+def _failed(occasion: Occasion, error: TerminalError) -> SyncRun:
+    device, lease, _, run, _ = occasion
     run.outcome, run.error_code, run.error = SyncRun.Outcome.FAILED, error.code, str(error)[:500]
     if isinstance(error, StoppedError):
-        return _finish(lease, run, wait=timedelta(0))
+        return _finish(occasion, wait=timedelta(0))
     failures = device.failures + 1
     if failures == 1:
         _log.warning("Device %s fails: %s", device.key, error)
     if device.terminal is not None and not isinstance(error, StorageError):
         presence.mark_offline(device.terminal, reason=str(error))
     wait = schedule.wait_after(interval=device.interval, failures=failures)
-    return _finish(lease, run, wait=wait, failures=failures)
+    with transaction.atomic():
+        _finish(occasion, wait=wait, failures=failures)
+        if isinstance(error, WrongUnitError):
+            note_stranger(device, lease, error)
+    return run
 
 
-def _finish(lease: Lease, run: SyncRun, *, wait: timedelta, **changes: Any) -> SyncRun:
-    """Write the run, and these columns of the device, which is due after ``wait``.
+def _finish(occasion: Occasion, *, wait: timedelta, **changes: Any) -> SyncRun:
+    """Write the run, and these columns of the device, which is due after ``wait``, but not in its quiet hours.
 
     A visit for somebody who waits never puts off the next one; when it went well, it ends a back-off.
     """
+    device, lease, clock, run, _ = occasion
     run.finished_at = timezone.now()
-    due: Any = Now() + wait
+    due: Any = clock.now() + wait
+    if wait:
+        due = schedule.after_quiet_hours(
+            due, quiet_from=device.quiet_from, quiet_until=device.quiet_until, where=clocks.zone_of(device)
+        )
     if run.trigger == SyncRun.Trigger.LIVE:
         due = F("next_poll_at") if run.outcome == SyncRun.Outcome.FAILED else Least(F("next_poll_at"), due)
     with transaction.atomic(savepoint=False):
         run.save()
         confirm(lease, next_poll_at=due, **changes)
     return run
-
-
-def _drift(visit: Visit, terminal: Terminal) -> int | None:
-    """Seconds by which the terminal's clock is ahead of ours; bounded to what the column holds: clocks say anything."""
-    if visit.wall is None:
-        return None
-    instant = read_wall(visit.wall, zone(terminal.time_zone)).instant(visit.wall)
-    return max(-_MOST_DRIFT, min(_MOST_DRIFT, round((instant - visit.heard_at).total_seconds())))

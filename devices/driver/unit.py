@@ -25,6 +25,7 @@ class Sizes(NamedTuple):
     punches_free: int
     user_capacity: int = 0
     finger_capacity: int = 0
+    face_capacity: int = 0
 
     @property
     def log_may_be_full(self) -> bool:

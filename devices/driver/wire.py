@@ -221,7 +221,7 @@ class _GuardedZK(ZK):  # type: ignore[misc]
         if self.records is None:
             return None
         kept = self.users, self.fingers, self.faces, self.records
-        return Sizes(*kept, self.rec_cap, self.rec_av, user_capacity=self.users_cap, finger_capacity=self.fingers_cap)
+        return Sizes(*kept, self.rec_cap, self.rec_av, self.users_cap, self.fingers_cap, self.faces_cap)
 
     def thank(self) -> None:
         self._ZK__ack_ok()

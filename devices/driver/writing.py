@@ -1,4 +1,4 @@
-"""What changes a terminal itself: its clock, whether it can be used, a restart."""
+"""What changes a terminal itself: its clock, its log, whether it can be used, a restart."""
 
 from __future__ import annotations
 
@@ -52,6 +52,17 @@ class Writing(Reading):
             raise NotKeptError(f"{self._address} took {moment} for its clock, but shows {shown or 'no time'}.")
         return shown
 
+    def clear_log(self) -> None:
+        """Empty the punch log; for whoever has stored every row of it. Raises NotKeptError when it then holds any."""
+        self._wire.ask(protocol.CMD_CLEAR_ATTLOG, to="clear its punch log")
+        left = self.sizes().punches
+        if left:
+            raise NotKeptError(f"{self._address} said that its punch log is cleared, but counts {left} punches in it.")
+
+    def enable(self) -> None:
+        """Let the unit be used, whoever disabled it."""
+        self._wire.ask(protocol.CMD_ENABLEDEVICE, to="be enabled")
+
     @contextmanager
     def disabled(self) -> Iterator[None]:
         """Nobody can use the unit meanwhile; it is enabled again whatever happens, by a new session if need be.
@@ -76,7 +87,7 @@ class Writing(Reading):
 
     def _enable(self) -> None:
         try:
-            self._wire.ask(protocol.CMD_ENABLEDEVICE, to="be enabled")
+            self.enable()
         except TerminalError:
             self._wire.close()  # a unit has one session at a time, and this one is of no use any more
             self._enable_anew()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from django.db import connection, transaction
@@ -19,7 +19,7 @@ from django.db.backends.utils import CursorWrapper
 from iclock.models import Terminal
 from iclock.punch import Punch, Reject, Source, punch_to_bytes
 from iclock.signals import punches_recorded
-from zkbio.clock import DayOffsets, zone
+from zkbio.clock import ClockNote, DayOffsets, zone
 
 # Rows per turn: long enough to be fast, short enough that a single punch never waits long.
 ROWS_PER_TURN: Final = 5_000
@@ -29,6 +29,10 @@ ARRAY_ROWS: Final = 200
 TURN: Final = 0x70756E6368
 MAX_EMP_CODE: Final = 24
 MAX_WORK_CODE: Final = 20
+# A stamp that is later than its arrival by more than this is no punch of a clock that is a little fast.
+FUTURE: Final = timedelta(minutes=5)
+# A naive range of a terminal's own wall clock, both ends included.
+WallRange = tuple[datetime, datetime]
 
 _COLUMNS: Final = "emp_code, punch_time, punch_state, verify_type, work_code, utc_offset, clock_note"
 _TYPES: Final = ("text", "timestamp", "smallint", "smallint", "text", "smallint", "smallint")
@@ -37,19 +41,27 @@ _CREATE: Final = "CREATE TEMPORARY TABLE arriving ({}) ON COMMIT DROP".format(
 )
 _UNNEST: Final = "unnest({}) AS arriving ({})".format(", ".join(f"%s::{kind}[]" for kind in _TYPES), _COLUMNS)
 # upload_time is taken inside the turn and never falls with the id, not even when the server's clock is set back.
+# Of what is odd about a stamp the gravest is noted; `doubtful` is null where the terminal's clock is trusted.
+_NOTE: Final = f"""CASE
+        WHEN placed.punched_at > turn.now + interval '{FUTURE.total_seconds():.0f} seconds' THEN {ClockNote.FUTURE:d}
+        WHEN punch_time >= '2000-01-01' AND punch_time < '2001-01-01' THEN {ClockNote.RESET:d}
+        WHEN clock_note <> {ClockNote.PLAIN:d} THEN clock_note
+        WHEN punch_time BETWEEN %s::timestamp AND %s::timestamp THEN {ClockNote.OFF:d}
+        ELSE {ClockNote.PLAIN:d} END"""
 _INSERT: Final = """
 INSERT INTO iclock_transaction (
     terminal_sn, terminal_alias, area_alias, source, is_attendance,
     emp_code, punch_time, punch_state, verify_type, work_code, utc_offset, clock_note, punched_at, upload_time
 )
 SELECT %s, %s, %s, %s, %s,
-    emp_code, punch_time, punch_state, verify_type, work_code, utc_offset, clock_note,
-    (punch_time - make_interval(mins => utc_offset)) AT TIME ZONE 'UTC', turn.now
+    emp_code, punch_time, punch_state, verify_type, work_code, utc_offset, {note}, placed.punched_at, turn.now
 FROM {source}, (
     SELECT greatest(
         clock_timestamp(), (SELECT upload_time FROM iclock_transaction ORDER BY id DESC LIMIT 1)
     ) AS now
-) AS turn
+) AS turn, LATERAL (
+    SELECT (punch_time - make_interval(mins => utc_offset)) AT TIME ZONE 'UTC' AS punched_at
+) AS placed
 ORDER BY punch_time, emp_code
 ON CONFLICT ON CONSTRAINT iclock_transaction_identity DO NOTHING
 """
@@ -79,13 +91,15 @@ def record_punches(
     source: Source,
     rejects: Sequence[Reject] = (),
     move_cursor: Callable[[], None] | None = None,
+    doubtful: WallRange | None = None,
 ) -> Counts:
     """Store the punches of one terminal and say how many were new, already here, or undecodable.
 
     Each turn is a transaction of its own of at most ``ROWS_PER_TURN`` rows; on an error the turns before it stay and
     the caller brings everything again. ``move_cursor`` runs in the transaction of the last turn: what it remembers
-    (a digest, a stamp) is stored if and only if all rows are. Raises RuntimeError inside a transaction, because the
-    turn would then be held until somebody else's COMMIT, and django.db.Error from the database.
+    (a digest, a stamp) is stored if and only if all rows are. New punches stamped within ``doubtful`` are noted as
+    made while the clock was wrong. Raises RuntimeError inside a transaction, because the turn would then be held until
+    somebody else's COMMIT, and django.db.Error from the database.
     """
     if connection.in_atomic_block:
         raise RuntimeError("record_punches takes its own transactions; call it outside of atomic()")
@@ -94,7 +108,7 @@ def record_punches(
     if refused:
         _quarantine(terminal, refused, source=source)
     new = sum(
-        _take_turn(terminal, chunk, source=source, move_cursor=move_cursor if last else None)
+        _take_turn(terminal, chunk, source=source, doubtful=doubtful, move_cursor=move_cursor if last else None)
         for chunk, last in _turns(fitting)
     )
     if new:
@@ -110,26 +124,32 @@ def _turns(punches: Sequence[Punch]) -> Iterator[tuple[Sequence[Punch], bool]]:
 
 
 def _take_turn(
-    terminal: Terminal, chunk: Sequence[Punch], *, source: Source, move_cursor: Callable[[], None] | None
+    terminal: Terminal,
+    chunk: Sequence[Punch],
+    *,
+    source: Source,
+    doubtful: WallRange | None,
+    move_cursor: Callable[[], None] | None,
 ) -> int:
     with transaction.atomic(durable=True):
-        new = _insert(terminal, chunk, source=source) if chunk else 0
+        new = _insert(terminal, chunk, source=source, doubtful=doubtful) if chunk else 0
         if move_cursor is not None:
             move_cursor()
     return new
 
 
-def _insert(terminal: Terminal, chunk: Sequence[Punch], *, source: Source) -> int:
-    origin = [terminal.sn, terminal.alias, terminal.area.area_name, source.value, terminal.is_attendance]
+def _insert(terminal: Terminal, chunk: Sequence[Punch], *, source: Source, doubtful: WallRange | None) -> int:
+    since, until = doubtful or (None, None)
+    known = [terminal.sn, terminal.alias, terminal.area.area_name, source.value, terminal.is_attendance, since, until]
     with connection.cursor() as cursor:
         if len(chunk) <= ARRAY_ROWS:
             arrays = [list(column) for column in zip(*_rows(chunk, terminal.time_zone), strict=True)]
             _wait_for_turn(cursor)
-            cursor.execute(_INSERT.format(source=_UNNEST), [*origin, *arrays])
+            cursor.execute(_INSERT.format(source=_UNNEST, note=_NOTE), [*known, *arrays])
         else:
             _copy(cursor, chunk, terminal.time_zone)
             _wait_for_turn(cursor)
-            cursor.execute(_INSERT.format(source="arriving"), origin)
+            cursor.execute(_INSERT.format(source="arriving", note=_NOTE), known)
         inserted: int = cursor.rowcount
         return inserted
 

@@ -1,0 +1,117 @@
+"""What a visit makes known about a terminal's log and clock, beside the punches: written with them, or not at all."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from devices.domain import clocks
+from devices.domain.lease import Lease, confirm
+from devices.domain.memory import Loss, loss_of, remember, rows_held
+from devices.driver.session import Sizes
+from devices.driver.tables import Rows
+from devices.models import Device
+from iclock.domain.alarms import Kind, note_event
+from iclock.domain.completeness import complete_until, move_complete_until
+from iclock.domain.health import Report
+from iclock.domain.ingest import WallRange
+from iclock.models import Terminal, TerminalPresence
+from zkbio.clock import zone
+
+
+class Heard(NamedTuple):
+    """What a terminal told of itself. Its clock showed ``wall`` at ``at``, by the database's clock; then it counted,
+    and then its log was read: None when it was not downloaded."""
+
+    wall: datetime | None
+    at: datetime
+    sizes: Sizes
+    rows: Rows | None
+
+
+class News(NamedTuple):
+    """What is to be written. ``remembered`` are columns of the device; ``doubtful`` are the stamps of a wrong clock."""
+
+    terminal: Terminal
+    drift: timedelta | None
+    doubtful: WallRange | None
+    remembered: dict[str, Any]
+    complete_until: datetime | None
+    loss: tuple[Kind, str] | None
+
+
+def news_of(device: Device, terminal: Terminal, heard: Heard, *, now: datetime) -> News:
+    """``now`` is when the log was read, ``device`` as it was before that."""
+    drift = None if heard.wall is None else clocks.drift_of(heard.wall, heard.at, zone(terminal.time_zone))
+    wrong = drift is not None and abs(drift) > clocks.tolerance()
+    loss = None if heard.rows is None else loss_of(device, heard.sizes, heard.rows)
+    known = TerminalPresence.objects.filter(terminal=terminal).first() if wrong or loss else None
+    return News(
+        terminal=terminal,
+        drift=drift,
+        doubtful=_doubtful(heard, drift, known, now=now),
+        remembered={} if heard.rows is None else remember(heard.rows),
+        complete_until=complete_until(heard.at, drift, tolerance=clocks.tolerance()),
+        loss=loss and _told(loss, device, heard, known),
+    )
+
+
+def write_news(lease: Lease, news: News) -> None:
+    """To be called in the transaction that stores the punches, or that finds there are none. Raises LeaseLostError."""
+    confirm(lease, **news.remembered)
+    write_news_of_terminal(news)
+
+
+def write_news_of_terminal(news: News) -> None:
+    """The part that isn't the device's, for whoever writes that along with other columns."""
+    if news.loss is not None:
+        note_event(news.terminal, *news.loss)
+    if news.complete_until is not None:
+        move_complete_until(news.terminal, news.complete_until)
+
+
+def _doubtful(
+    heard: Heard, drift: timedelta | None, known: TerminalPresence | None, *, now: datetime
+) -> WallRange | None:
+    if heard.wall is None or drift is None:
+        return None
+    last = known.clock_read_at if known else None
+    since_last = None if last is None else max(heard.at - last, timedelta(0))
+    return clocks.doubtful(heard.wall, drift, since_last=since_last, reading=now - heard.at)
+
+
+def report_of(heard: Heard, drift: timedelta | None) -> Report:
+    sizes = heard.sizes
+    return Report(
+        user_count=sizes.users,
+        fp_count=sizes.fingers,
+        face_count=sizes.faces,
+        transaction_count=sizes.punches,
+        user_capacity=sizes.user_capacity,
+        fp_capacity=sizes.finger_capacity,
+        face_capacity=sizes.face_capacity,
+        transaction_capacity=sizes.punch_capacity,
+        drift=clocks.seconds_of(drift),
+        heard_at=heard.at,
+    )
+
+
+def _told(loss: Loss, device: Device, heard: Heard, known: TerminalPresence | None) -> tuple[Kind, str]:
+    """The kind of the event, and what may be missing."""
+    moments = (device.log_read_at, known.complete_until if known else None)
+    whole = max((moment for moment in moments if moment is not None), default=heard.at)
+    hole = f"between {_moment(min(whole, heard.at))} and {_moment(heard.at)}"
+    rows = 0 if heard.rows is None else len(heard.rows)
+    if loss is Loss.OVERRUN:
+        return Kind.LOG_OVERRUN, (
+            f"The log is full, and none of its {rows_held(device)} punches that were read last is on it any more:"
+            f" others made {hole} may have been overwritten before they were read. Read it more often, or clear it."
+        )
+    return Kind.LOG_CLEARED, (
+        f"The log held {rows_held(device)} punches when it was read last and now holds {rows}, none of those: somebody"
+        f" cleared it elsewhere. What was read is kept; punches made {hole} may be missing."
+    )
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

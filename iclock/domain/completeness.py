@@ -1,0 +1,35 @@
+"""Up to which moment every punch of a terminal is known to be here, so that nobody is called absent before that."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import connection
+
+from iclock.models import Terminal
+
+# Never back: what was known to be here stays here. A terminal that nobody has heard of yet gets its row with it.
+_MOVE: Final = """
+INSERT INTO iclock_terminalpresence AS known (terminal_id, online, since, complete_until)
+VALUES (%s, false, now(), %s)
+ON CONFLICT (terminal_id) DO UPDATE SET complete_until = excluded.complete_until
+WHERE known.complete_until IS NULL OR known.complete_until < excluded.complete_until"""
+
+
+def complete_until(heard_at: datetime, drift: timedelta | None, *, tolerance: timedelta) -> datetime | None:
+    """The moment up to which a log is complete that was read whole after its clock was heard at ``heard_at``.
+
+    A punch made before then is in the log; on a clock that is behind it is stamped earlier, so the stamps are complete
+    only up to what the clock showed. None when nobody knows at which stamps the punches of now lie: the clock tells
+    nothing, or is off by more than ``tolerance``.
+    """
+    if drift is None or abs(drift) > tolerance:
+        return None
+    return min(heard_at, heard_at + drift)
+
+
+def move_complete_until(terminal: Terminal, moment: datetime) -> None:
+    """To be called in the transaction that stores the punches, or that finds there are none. Never moves back."""
+    with connection.cursor() as cursor:
+        cursor.execute(_MOVE, [terminal.pk, moment])
