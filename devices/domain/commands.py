@@ -17,7 +17,7 @@ from iclock.domain.commands import READS, Kind, claim_commands, finish_command
 from iclock.domain.ingest import Counts
 from iclock.models import Terminal, TerminalCommand
 
-PULLED: Final = (*READS, Kind.REBOOT)
+PULLED: Final = (*READS, Kind.REBOOT, Kind.CLEAR_LOG)
 
 _log = logging.getLogger(__name__)
 
@@ -28,13 +28,16 @@ class Errands(NamedTuple):
     ids: frozenset[int]
     reads: bool
     restart: bool
+    clear: bool = False
 
 
 def errands_of(device_id: int) -> Errands:
     waiting = TerminalCommand.objects.open().filter(terminal__device=device_id, kind__in=PULLED)
     kinds = dict(waiting.values_list("pk", "kind"))
     asked = set(kinds.values())
-    return Errands(frozenset(kinds), reads=not asked.isdisjoint(READS), restart=Kind.REBOOT in asked)
+    return Errands(
+        frozenset(kinds), reads=not asked.isdisjoint(READS), restart=Kind.REBOOT in asked, clear=Kind.CLEAR_LOG in asked
+    )
 
 
 def claim(terminal: Terminal, kinds: Iterable[str], lease: Lease) -> list[TerminalCommand]:

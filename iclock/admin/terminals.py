@@ -9,6 +9,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from iclock.admin.clearing import clear_log, may_clear_log
 from iclock.domain.commands import Kind, clear_commands, queue_commands
 from iclock.domain.marks import mark
 from iclock.domain.terminals import (
@@ -56,7 +57,7 @@ class TerminalAdmin(TypedColumnsAdmin[Terminal]):
     list_per_page = _PER_PAGE
     search_fields = ("alias", "sn", "ip_address")
     autocomplete_fields = ("area",)
-    actions = ("read_now", "reboot", "cancel_waiting", "approve", "block")
+    actions = ("read_now", "reboot", "cancel_waiting", "approve", "block", clear_log)
     presence = ("state", "since", "last_heard", "last_push", "synchronised")
     counts = ("user_count", "fp_count", "face_count", "palm_count", "transaction_count", "created_at")
     unit = ("ip_address", "terminal_name", "platform", "fw_ver", "push_ver")
@@ -70,6 +71,9 @@ class TerminalAdmin(TypedColumnsAdmin[Terminal]):
         ("Unit, as it last said", {"fields": unit}),
         ("Content, as it last said", {"fields": counts}),
     )
+
+    def has_clear_log_permission(self, request: HttpRequest) -> bool:
+        return may_clear_log(request)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Terminal]:
         return visible_rows(Terminal.objects.with_state(), request)

@@ -30,6 +30,7 @@ from iclock.api.serializers import (
     TerminalWriteSerializer,
     TransactionSerializer,
 )
+from iclock.domain import clearing
 from iclock.domain.biodata import record_reading
 from iclock.domain.commands import Kind, as_of_now, clear_commands, queue_commands
 from iclock.domain.deletion import delete_punch
@@ -76,6 +77,12 @@ class TerminalViewSet(ZKModelViewSet[Terminal]):
     def clear_capture(self, request: Request) -> Response:
         """Asks these terminals to forget their captured pictures."""
         return self._queue(Kind.CLEAR_CAPTURE)
+
+    @bulk_action(TerminalsSerializer, *_CHANGE, clearing.PERMISSION)
+    def clear_log(self, request: Request) -> Response:
+        """Asks for the punch logs of these terminals to be cleared, each once all of it is stored here."""
+        clearing.ask_to_clear(self._chosen(), user=self.request.user, actor=request)
+        return Response(DONE)
 
     @bulk_action(TerminalsSerializer, *_CHANGE, "iclock.clear_terminal")
     def clear_all(self, request: Request) -> Response:

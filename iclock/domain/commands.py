@@ -29,6 +29,8 @@ State = TerminalCommand.State
 READS: Final = (Kind.UPLOAD_ALL, Kind.UPLOAD_TRANSACTION)
 # For everything else: how long after it was sent an answer may still come. Longer than any session with a terminal.
 PATIENCE: Final = timedelta(hours=1, minutes=10)
+# Whether a log was cleared by whoever died meanwhile only the terminal can tell, at the next contact.
+CLEARING_PATIENCE: Final = timedelta(days=30)
 
 _BATCH: Final = 10_000
 
@@ -39,7 +41,11 @@ CANCELLED: Final = "Cancelled before it was sent."
 _CANCEL: Final = (State.CANCELLED, CANCELLED)
 _IS_READ: Final = Q(kind__in=READS)
 _OVERDUE: Final = Q(expires_at__lte=Now()) & (Q(state=State.QUEUED) | (Q(state=State.SENT) & _IS_READ))
-_GIVEN_UP: Final = Q(state=State.SENT, sent_at__lte=Now() - PATIENCE) & ~_IS_READ
+_IS_CLEARING: Final = Q(kind=Kind.CLEAR_LOG)
+_GIVEN_UP: Final = Q(state=State.SENT) & (
+    (Q(sent_at__lte=Now() - PATIENCE) & ~_IS_READ & ~_IS_CLEARING)
+    | (Q(sent_at__lte=Now() - CLEARING_PATIENCE) & _IS_CLEARING)
+)
 
 # In the order of the terminals, like everything here that writes to several: then nobody deadlocks.
 _QUEUE: Final = """

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 PATH = "/iclock/api/terminals/"
 COMMANDS = "/iclock/api/commands/"
 DONE = {"code": 0, "msg": "success", "data": []}
-QUEUED = ["clear_capture", "clear_all", "upload_all", "upload_transaction", "reboot"]
+QUEUED = ["clear_capture", "clear_log", "clear_all", "upload_all", "upload_transaction", "reboot"]
 ACTIONS = [*QUEUED, "clear_command", "approve", "block", "sync"]
 
 Act = Callable[..., Any]
@@ -33,7 +33,7 @@ Act = Callable[..., Any]
 
 @pytest.fixture
 def hr(hr: User) -> User:
-    given = ["change_terminal", "clear_terminal", "view_terminalcommand"]
+    given = ["change_terminal", "clear_terminal", "clear_log", "view_terminalcommand"]
     hr.user_permissions.add(*Permission.objects.filter(codename__in=given))
     return hr
 
@@ -131,11 +131,25 @@ def test_an_action_asks_for_the_permission_to_change(action: str, gates: list[Te
     assert commands() == []
 
 
-def test_clearing_everything_asks_for_a_permission_of_its_own(gates: list[Terminal], hr: User, act: Act) -> None:
-    hr.user_permissions.remove(Permission.objects.get(codename="clear_terminal"))
+@pytest.mark.parametrize(("action", "permission"), [("clear_all", "clear_terminal"), ("clear_log", "clear_log")])
+def test_clearing_asks_for_a_permission_of_its_own(
+    action: str, permission: str, gates: list[Terminal], hr: User, act: Act
+) -> None:
+    hr.user_permissions.remove(Permission.objects.get(codename=permission))
 
-    act("clear_all", [gates[0].id], status=403)
+    act(action, [gates[0].id], status=403)
     assert commands() == []
+    assert not AuditEntry.objects.exists()
+
+
+def test_who_asks_for_a_log_to_be_cleared_is_written_down(gates: list[Terminal], hr: User, act: Act) -> None:
+    act("clear_log", [gates[1].id, gates[0].id])
+
+    entries = AuditEntry.objects.order_by("id").values_list("user", "action", "subject", "detail", "address")
+    assert list(entries) == [
+        (hr.id, "iclock.ask_to_clear_log", "Gate 1 (G1)", {"sn": "G1"}, "127.0.0.1"),
+        (hr.id, "iclock.ask_to_clear_log", "Gate 2 (G2)", {"sn": "G2"}, "127.0.0.1"),
+    ]
 
 
 @pytest.mark.parametrize("action", ACTIONS)
