@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
-from iclock.domain import commands
+from iclock.domain import alarm_mail, alarms, commands
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +26,27 @@ def purge_commands() -> None:
     """Forget old commands."""
     with _told_in_a_sentence():
         commands.purge_commands()
+
+
+@shared_task(name="iclock.check_away")
+def check_away() -> None:
+    """Notice terminals that are away for too long, and those that are back."""
+    with _told_in_a_sentence():
+        alarms.check_away()
+
+
+@shared_task(name="iclock.mail_alarms")
+def mail_alarms() -> None:
+    """Mail what is new of alarms."""
+    with _told_in_a_sentence():
+        alarm_mail.mail_alarms()
+
+
+@shared_task(name="iclock.purge_alarms")
+def purge_alarms() -> None:
+    """Forget old alarms."""
+    with _told_in_a_sentence():
+        alarms.purge_alarms()
 
 
 @contextmanager

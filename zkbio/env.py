@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-from ipaddress import IPv4Network, IPv6Network, ip_network
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import validate_email
 
 Network = IPv4Network | IPv6Network
 
 _KEY_BYTES = 32
+_HOST = re.compile(r"[A-Za-z0-9._-]*")
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 
 
@@ -22,6 +25,14 @@ def text(name: str, default: str | None = None, *, min_length: int = 0) -> str:
         raise ImproperlyConfigured(f"{name} is not set; ./script/start sets it, elsewhere put it into the environment.")
     if len(value) < min_length:
         raise ImproperlyConfigured(f"{name} has {len(value)} characters; it needs at least {min_length} random ones.")
+    return value
+
+
+def ascii_text(name: str) -> str:
+    """Without accents, which the protocol that it is for has no way to say; "" when it isn't given."""
+    value = text(name, "")
+    if not value.isascii():
+        raise ImproperlyConfigured(f"{name} has characters other than ASCII's.")
     return value
 
 
@@ -41,9 +52,47 @@ def number(name: str, default: int, *, low: int, high: int) -> int:
     return int(value)
 
 
+def choice(name: str, default: str, among: tuple[str, ...]) -> str:
+    """One of these words, in any letter case."""
+    value = os.environ.get(name, default).strip().lower()
+    if value not in among:
+        raise ImproperlyConfigured(f"{name}={value!r} is none of {', '.join(among)}.")
+    return value
+
+
 def words(name: str, default: str = "") -> list[str]:
     """A comma-separated list without its blanks."""
     return [word.strip() for word in os.environ.get(name, default).split(",") if word.strip()]
+
+
+def addresses(name: str, *, most: int = 50) -> list[str]:
+    """A comma-separated list of mail addresses, without names."""
+    found = words(name)
+    if len(found) > most:
+        raise ImproperlyConfigured(f"{name} names {len(found)} addresses; it may have {most}.")
+    for each in found:
+        try:
+            validate_email(each)
+        except ValidationError as error:
+            raise ImproperlyConfigured(f"{name}: {each!r} is no mail address such as it@example.com.") from error
+    return found
+
+
+def host(name: str) -> str:
+    """The name or the address of a server, without a port; "" when it isn't given."""
+    value = os.environ.get(name, "").strip()
+    if not _HOST.fullmatch(value) and not _is_address(value):
+        raise ImproperlyConfigured(
+            f"{name}={value!r} is neither a server's name nor its address; write no port with it."
+        )
+    return value
+
+
+def require_with(name: str, *others: str) -> None:
+    """Who sets ``name`` must set the others too."""
+    missing = [other for other in others if not os.environ.get(other)]
+    if os.environ.get(name) and missing:
+        raise ImproperlyConfigured(f"{name} is set, so {' and '.join(missing)} must be set too.")
 
 
 def key(name: str) -> bytes:
@@ -68,6 +117,14 @@ def networks(name: str, default: str) -> list[Network]:
         return [ip_network(word) for word in words(name, default)]
     except ValueError as error:
         raise ImproperlyConfigured(f"{name}: {error}; write networks as 10.0.0.0/8,192.168.1.0/24.") from error
+
+
+def _is_address(value: str) -> bool:
+    try:
+        ip_address(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _decode_key(label: str, encoded: str) -> bytes:

@@ -207,6 +207,19 @@ BODY_LIMITS = [
 ]
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
+# Who is told of alarms, and by which server. Nothing is sent while nobody is named.
+ALARM_MAIL_TO = env.addresses("ALARM_MAIL_TO")
+EMAIL_TLS = env.choice("EMAIL_TLS", "starttls", ("none", "starttls", "ssl"))
+EMAIL_HOST = env.host("EMAIL_HOST")
+EMAIL_PORT = env.number("EMAIL_PORT", {"none": 25, "starttls": 587, "ssl": 465}[EMAIL_TLS], low=1, high=65_535)
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = env.ascii_text("EMAIL_USER"), env.ascii_text("EMAIL_PASSWORD")
+EMAIL_USE_TLS, EMAIL_USE_SSL = EMAIL_TLS == "starttls", EMAIL_TLS == "ssl"
+EMAIL_TIMEOUT = env.number("EMAIL_TIMEOUT", 10, low=1, high=50)
+DEFAULT_FROM_EMAIL = "".join(env.addresses("EMAIL_FROM", most=1))
+env.require_with("ALARM_MAIL_TO", "EMAIL_HOST", "EMAIL_FROM")
+env.require_with("EMAIL_USER", "EMAIL_PASSWORD")
+env.require_with("EMAIL_PASSWORD", "EMAIL_USER")
+
 CELERY_BROKER_URL = env.text("REDIS_URL")
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
@@ -224,6 +237,11 @@ CELERY_BEAT_SCHEDULE = {
     },
     "expire-commands": {"task": "iclock.expire_commands", "schedule": 60, "options": {"expires": 60}},
     "purge-commands": {"task": "iclock.purge_commands", "schedule": 3600, "options": {"expires": 3600}},
+    # What is away or to be told is so a minute later too: a tick that waited longer is not worth doing.
+    "check-away": {"task": "iclock.check_away", "schedule": 60, "options": {"expires": 60}},
+    "mail-alarms": {"task": "iclock.mail_alarms", "schedule": 60, "options": {"expires": 60}},
+    "purge-alarms": {"task": "iclock.purge_alarms", "schedule": 3600, "options": {"expires": 3600}},
+    "check-locked": {"task": "devices.check_locked", "schedule": 60, "options": {"expires": 60}},
     "purge-runs": {"task": "devices.purge_runs", "schedule": 3600, "options": {"expires": 3600}},
 }
 

@@ -28,6 +28,14 @@ SHORT = base64.b64encode(b"k" * 16).decode()
         (SHORT, lambda: env.key("VARIABLE"), "has 16 bytes; it needs 32"),
         (KEY, lambda: env.key_ring("VARIABLE"), "is written id:base64"),
         (f"k1:{SHORT}", lambda: env.key_ring("VARIABLE"), "has 16 bytes; it needs 32"),
+        ("tls", lambda: env.choice("VARIABLE", "none", ("none", "ssl")), "is none of none, ssl"),
+        ("clé", lambda: env.ascii_text("VARIABLE"), "has characters other than ASCII's"),
+        ("a@example.com,b", lambda: env.addresses("VARIABLE"), "'b' is no mail address"),
+        ("Bob <a@example.com>", lambda: env.addresses("VARIABLE"), "is no mail address"),
+        ("a@example.com,b@example.com", lambda: env.addresses("VARIABLE", most=1), "names 2 addresses; it may have 1"),
+        ("mail:25", lambda: env.host("VARIABLE"), "is neither a server's name nor its address"),
+        ("smtp://mail", lambda: env.host("VARIABLE"), "is neither a server's name nor its address"),
+        ("x", lambda: env.require_with("VARIABLE", "ABSENT", "MISSING"), "so ABSENT and MISSING must be set too"),
         ("10.0.0.1/8", lambda: env.networks("VARIABLE", ""), "write networks as 10.0.0.0/8"),
     ],
 )
@@ -48,6 +56,16 @@ def test_good_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NETS", "10.0.0.0/8, fc00::/7")
     monkeypatch.setenv("FLAG", "Yes")
 
+    monkeypatch.setenv("CHOICE", "SSL")
+    monkeypatch.setenv("TO", "a@example.com, b@example.com")
+    monkeypatch.setenv("HOST6", "fd00::25")
+    monkeypatch.setenv("HOST", "mail.example.com")
+
+    assert env.choice("CHOICE", "none", ("none", "ssl")) == "ssl"
+    assert env.addresses("TO") == ["a@example.com", "b@example.com"]
+    assert [env.host(name) for name in ("HOST6", "HOST", "ABSENT")] == ["fd00::25", "mail.example.com", ""]
+    env.require_with("HOST", "CHOICE")
+    env.require_with("ABSENT", "MISSING")
     assert env.words("LIST") == ["a", "b", "c"]
     assert list(env.key_ring("RING")) == ["k2", "k1"]
     assert env.networks("NETS", "") == [ip_network("10.0.0.0/8"), ip_network("fc00::/7")]

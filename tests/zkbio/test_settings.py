@@ -40,6 +40,29 @@ def test_the_web_role_waits_shortly_for_locks_and_statements() -> None:
     assert ran.stdout.split()[:4] == ["-c", "lock_timeout=2s", "-c", "statement_timeout=15s"]
 
 
+MAIL = "from zkbio import settings as s; print(s.EMAIL_PORT, s.EMAIL_USE_TLS, s.EMAIL_USE_SSL, s.DEFAULT_FROM_EMAIL)"
+
+
+def read_mail_settings(**variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", MAIL]
+    return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("tls", "read"), [("none", "25 False False"), ("starttls", "587 True False"), ("ssl", "465 False True")]
+)
+def test_the_port_of_the_mail_server_goes_with_its_encryption(tls: str, read: str) -> None:
+    sender = {"ALARM_MAIL_TO": "it@example.com", "EMAIL_HOST": "mail.example.com", "EMAIL_FROM": "a@example.com"}
+
+    assert read_mail_settings(EMAIL_TLS=tls, **sender).stdout.strip() == f"{read} a@example.com"
+
+
+def test_alarms_to_somebody_by_no_server_stop_the_start() -> None:
+    said = read_mail_settings(ALARM_MAIL_TO="it@example.com").stderr
+
+    assert "ALARM_MAIL_TO is set, so EMAIL_HOST and EMAIL_FROM must be set too." in said
+
+
 @pytest.mark.django_db
 def test_a_connection_has_the_timeouts_of_the_settings() -> None:
     with connection.cursor() as cursor:
