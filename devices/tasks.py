@@ -12,7 +12,7 @@ from celery.signals import worker_shutting_down
 from django.db import InterfaceError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 
-from devices.domain import history, schedule, sync
+from devices.domain import disabling, history, schedule, sync
 from devices.domain.lease import LeaseLostError
 from devices.driver.guarded import stop_all
 from devices.models import SyncRun
@@ -33,6 +33,13 @@ def sync_device(*, device_id: int) -> None:
     """One visit to one device."""
     with _told_in_a_sentence():
         sync.sync_device(device_id, trigger=SyncRun.Trigger.SCHEDULE)
+
+
+@shared_task(name="devices.check_locked")
+def check_locked() -> None:
+    """Tell of units that were disabled and not enabled again."""
+    with _told_in_a_sentence():
+        disabling.check_locked()
 
 
 @shared_task(name="devices.purge_runs")

@@ -14,12 +14,14 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from devices.domain import registry_file, schedule
+from devices.admin.runs import failure_in_words
+from devices.domain import clocks, registry_file, schedule
+from devices.domain.identity import NotAcceptedError, accept_unit
 from devices.domain.registry import check_encoding, check_host, normalise_key, parse_comm_key, set_polled
 from devices.models import Device, SyncRun
+from iclock.domain.health import drift_in_words
+from iclock.models import Alarm
 from zkbio.admin import (
-    BoundedPaginator,
-    ReadOnlyAdmin,
     SecretField,
     TypedColumnsAdmin,
     second,
@@ -30,6 +32,7 @@ from zkbio.admin import (
 RUNS_SHOWN: Final = 10
 KEY_HELP: Final = "Its name in URLs: letters, digits, - and _. “Back door” is kept as back_door."
 _DIALLED_BY: Final = {"host", "port", "transport", "timeout", "new_comm_key", "clear_comm_key"}
+_QUIET: Final = ("quiet_from", "quiet_until")
 
 
 class DeviceForm(forms.ModelForm[Device]):
@@ -65,6 +68,10 @@ class DeviceForm(forms.ModelForm[Device]):
             self.instance.comm_key = key
         elif cleaned.get("clear_comm_key"):
             self.instance.comm_key = 0
+        begins, ends = (cleaned.get(field) for field in _QUIET)
+        if (begins is None) != (ends is None) and self.errors.keys().isdisjoint(_QUIET):
+            missing = "quiet_from" if begins is None else "quiet_until"
+            self.add_error(missing, "Quiet hours have a beginning and an end: give both, or none.")
         return cleaned
 
 
@@ -77,8 +84,11 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
     list_filter = ("enabled", "transport")
     list_per_page = 100
     search_fields = ("name", "key", "host", "terminal__sn", "terminal__alias")
-    actions = ("sync_now", "enable_polling", "disable_polling")
-    status = ("state", "terminal", "last_success", "next_poll", "failures", "lease", "recent_runs")
+    actions = ("sync_now", "accept_units", "enable_polling", "disable_polling")
+    status = (
+        *("state", "terminal", "stranger", "disabled_since", "open_alarms", "drift", "last_success", "next_poll"),
+        *("failures", "lease", "recent_runs"),
+    )
     readonly_fields = status
 
     def get_fieldsets(self, request: HttpRequest, obj: Device | None = None) -> Any:
@@ -86,7 +96,7 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
         key = ("new_comm_key", "clear_comm_key") if obj else "new_comm_key"
         entered = (
             (None, {"fields": ("name", "key", ("host", "port", "transport"), key)}),
-            ("Polling", {"fields": ("enabled", "interval", "timeout")}),
+            ("Polling", {"fields": ("enabled", "interval", "timeout", _QUIET)}),
             ("Unit", {"fields": ("encoding", "time_zone")}),
         )
         return (*entered, ("Status", {"fields": self.status})) if obj else entered
@@ -94,7 +104,7 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Device]:
         last = SyncRun.objects.filter(device=OuterRef("pk")).order_by("-id")
         told = JSONObject(outcome="outcome", code="error_code", error="error")
-        devices = visible_rows(Device.objects.select_related("terminal"), request)
+        devices = visible_rows(Device.objects.select_related("terminal__presence"), request)
         return devices.annotate(last_run=Subquery(last.values(told=told)[:1]))
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -107,6 +117,8 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
     def save_model(self, request: HttpRequest, obj: Device, form: forms.ModelForm[Device], change: bool) -> None:
         """Who mends what kept a device from answering need not wait for the end of its back-off."""
         super().save_model(request, obj, form, change)
+        if change and not set(_QUIET).isdisjoint(form.changed_data):
+            schedule.spare_quiet_hours(obj, now=timezone.now(), where=clocks.zone_of(obj))
         if _DIALLED_BY.intersection(form.changed_data):
             schedule.request_sync([obj.pk])
 
@@ -126,6 +138,17 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
         if queued < len(chosen):
             self.message_user(request, f"Not polled, so not read: {len(chosen) - queued}.", messages.WARNING)
 
+    @admin.action(description="Accept the unit that answers", permissions=["change"])
+    def accept_units(self, request: HttpRequest, queryset: QuerySet[Device]) -> None:
+        """Each device says for itself why not."""
+        for device in queryset.order_by("pk"):
+            try:
+                terminal = accept_unit(device, actor=request)
+            except NotAcceptedError as error:
+                self.message_user(request, f"{device.name}: {error}", messages.WARNING)
+            else:
+                self.message_user(request, f"{device.name} is {terminal} from now on.", messages.SUCCESS)
+
     @admin.action(description="Enable polling", permissions=["change"])
     def enable_polling(self, request: HttpRequest, queryset: QuerySet[Device]) -> None:
         changed = set_polled(queryset.values_list("pk", flat=True), enabled=True)
@@ -144,6 +167,8 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
     def state(self, device: Device) -> str:
         if _is_leased(device):
             return "Being read"
+        if device.stranger_sn:
+            return f"Another unit answers: {device.stranger_sn}"
         if device.failures:
             return f"Failing, {device.failures} in a row"
         return "Waiting for its first reading" if _last_run(device) is None else "Read"
@@ -153,7 +178,7 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
         run = _last_run(device)
         if run is None:
             return "-"
-        return _failure(run["code"], run["error"]) or str(SyncRun.Outcome(run["outcome"]).label)
+        return failure_in_words(run["code"], run["error"]) or str(SyncRun.Outcome(run["outcome"]).label)
 
     @admin.display(description="last success")
     def last_success(self, device: Device) -> str:
@@ -168,6 +193,27 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
     def serial_number(self, device: Device) -> str:
         return device.terminal.sn if device.terminal else "-"
 
+    @admin.display(description="unit that answers instead")
+    def stranger(self, device: Device) -> str:
+        return device.stranger_sn or "-"
+
+    @admin.display(description="disabled since")
+    def disabled_since(self, device: Device) -> str:
+        return second(device.disabled_at)
+
+    @admin.display(description="open alarms")
+    def open_alarms(self, device: Device) -> SafeString | str:
+        alarms = Alarm.objects.open().filter(terminal=device.terminal_id) if device.terminal_id else []
+        told = [(second(alarm.opened_at), alarm.get_kind_display(), alarm.sentence) for alarm in alarms]
+        return format_html_join("", "<div>{} {}: {}</div>", told) or "-"
+
+    @admin.display(description="clock, when it was read last")
+    def drift(self, device: Device) -> str:
+        presence = getattr(device.terminal, "presence", None)
+        if presence is None or presence.clock_drift is None:
+            return "-"
+        return f"{drift_in_words(presence.clock_drift)}, {second(presence.clock_read_at)}"
+
     @admin.display(description="lease")
     def lease(self, device: Device) -> str:
         return f"Held until {second(device.lease_expires_at)}" if _is_leased(device) else "Free"
@@ -180,7 +226,7 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
                 run.get_trigger_display(),
                 run.get_outcome_display(),
                 run.new,
-                _failure(run.error_code, run.error),
+                failure_in_words(run.error_code, run.error),
             )
             for run in device.runs.all()[:RUNS_SHOWN]
         ]
@@ -188,61 +234,6 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
         everything = f"{reverse('admin:devices_syncrun_changelist')}?device__id__exact={device.pk}"
         head = "<tr><th>Started<th>By<th>Outcome<th>New<th>Error</tr>"
         return format_html(f'<table class="runs">{head}{{}}</table><a href="{{}}">All runs</a>', body, everything)
-
-
-@admin.register(SyncRun)
-class SyncRunAdmin(ReadOnlyAdmin[SyncRun]):
-    list_display = ("started", "device_name", "outcome", "failure", "punches", "took", "trigger")
-    fields = (
-        *("started", "finished", "took", "device", "trigger", "outcome", "failure"),
-        *("announced", "punches", "users", "drift"),
-    )
-    list_select_related = ("device",)
-    list_filter = ("outcome", "trigger")
-    list_per_page = 100
-    list_max_show_all = 0
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-    paginator = BoundedPaginator
-    search_fields = ("device__key__exact", "device__name", "device__host__exact")
-
-    @admin.display(description="started", ordering="id")
-    def started(self, run: SyncRun) -> str:
-        return second(run.started_at)
-
-    @admin.display(description="device")
-    def device_name(self, run: SyncRun) -> str:
-        return run.device.name
-
-    @admin.display(description="finished")
-    def finished(self, run: SyncRun) -> str:
-        return second(run.finished_at)
-
-    @admin.display(description="error")
-    def failure(self, run: SyncRun) -> str:
-        return _failure(run.error_code, run.error) or "-"
-
-    @admin.display(description="punches")
-    def punches(self, run: SyncRun) -> str:
-        """Nothing to count where nothing was downloaded; what rarely happens is said only when it did."""
-        if run.outcome != SyncRun.Outcome.OK:
-            return "-"
-        rare = {"duplicate": run.duplicate, "quarantined": run.quarantined}
-        told = [
-            f"{run.new} new",
-            f"{run.known} known",
-            *(f"{number} {word}" for word, number in rare.items() if number),
-        ]
-        return ", ".join(told)
-
-    @admin.display(description="seconds")
-    def took(self, run: SyncRun) -> str:
-        return f"{run.seconds:.1f}"
-
-
-def _failure(code: str, error: str) -> str:
-    """The sentence after its code, under which docs/devices.md says what to do."""
-    return f"{code}: {error}" if code else error
 
 
 def _is_leased(device: Device) -> bool:
