@@ -38,6 +38,8 @@ OFFLINE_ALARM_MINUTES = env.number("OFFLINE_ALARM_MINUTES", 60, low=1, high=100_
 CLOCK_ALARM_SECONDS = env.number("CLOCK_ALARM_SECONDS", 120, low=5, high=86_400)
 CLOCK_TOLERANCE_SECONDS = env.number("CLOCK_TOLERANCE_SECONDS", 10, low=2, high=3_600)
 CAPACITY_ALARM_PERCENT = env.number("CAPACITY_ALARM_PERCENT", 80, low=1, high=100)
+# Whether people belong on the terminals of the areas below theirs too.
+AREAS_INCLUDE_SUBAREAS = env.flag("AREAS_INCLUDE_SUBAREAS")
 JWT_LIFE_HOURS = env.number("JWT_LIFE_HOURS", 24, low=1, high=8_760)
 JWT_REFRESH_DAYS = env.number("JWT_REFRESH_DAYS", 7, low=1, high=365)
 MAX_PAGE_SIZE = env.number("MAX_PAGE_SIZE", 50_000, low=100, high=10_000_000)
