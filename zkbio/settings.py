@@ -31,6 +31,7 @@ DEVICE_SESSION_SECONDS = env.number("DEVICE_SESSION_SECONDS", 180, low=10, high=
 # A request for something on a terminal: how long it waits for its turn, and how long it may take in all.
 LIVE_WAIT_SECONDS = env.number("LIVE_WAIT_SECONDS", 20, low=1, high=600)
 LIVE_SECONDS = env.number("LIVE_SECONDS", 120, low=10, high=3600)
+SEND_SECONDS = env.number("SEND_SECONDS", 60, low=1, high=3600)
 TICK_SECONDS = env.number("TICK_SECONDS", 5, low=1, high=60)
 RUN_HISTORY_DAYS = env.number("RUN_HISTORY_DAYS", 30, low=1, high=3_650)
 OFFLINE_ALARM_MINUTES = env.number("OFFLINE_ALARM_MINUTES", 60, low=1, high=100_000)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import IO, Any, ClassVar, Final, TypeVar
 
 import orjson
+from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase, RawPostDataException
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter
@@ -66,10 +67,6 @@ class DevicePermissions(BasePermission):
         return bool(user.has_perms(needed))
 
 
-# Who doesn't take their answer for so long is hung up on: it is kept in files until then.
-SEND_SECONDS: Final = 60
-
-
 class DeviceView(APIView):
     """A view of the multi-device server."""
 
@@ -80,7 +77,8 @@ class DeviceView(APIView):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if (client := request.META.get("gunicorn.socket")) is not None:
-            client.settimeout(SEND_SECONDS)
+            # Who doesn't take their answer for so long is hung up on: it is kept in files until then.
+            client.settimeout(settings.SEND_SECONDS)
         return super().dispatch(request, *args, **kwargs)
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:

@@ -12,6 +12,10 @@ from typing import Any, Final
 
 import gevent
 
+from zkbio.launcher.leaving import post_worker_init
+
+__all__ = ["post_worker_init", "ssl_context"]
+
 HANDSHAKE_SECONDS: Final = 10
 
 

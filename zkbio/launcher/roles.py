@@ -34,7 +34,7 @@ def web_command(options: Options) -> list[str]:
         *("--timeout", "120", "--graceful-timeout", "4", "--keep-alive", "5"),
         *("--limit-request-line", "8190", "--limit-request-fields", "100", "--limit-request-field_size", "8190"),
         *("--log-level", "warning", "--no-control-socket"),
-        *(tls_words(options.certificate) if options.certificate else ()),
+        *(tls_words(options.certificate) if options.certificate else ("--config", "python:zkbio.launcher.leaving")),
     ]
 
 
