@@ -14,6 +14,11 @@ from zkbio.launcher.state import ROOT
 from zkbio.launcher.supervisor import say
 from zkbio.launcher.throwaway import throwaway_servers
 
+# tests/conftest.py says what of it stays together and what comes first.
+WORKERS = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+# Who writes a word that begins so looks closely at something, or has wishes of their own about workers.
+ONE_PROCESS = ("-n", "--numprocesses", "--dist", "--pdb", "--trace", "-m", "--long")
+
 
 def test(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """pytest's arguments, and --long for the tests that take minutes; returns pytest's exit code."""
@@ -27,9 +32,17 @@ def test(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 def pytest_arguments(arguments: Sequence[str]) -> list[str]:
-    """Without --long, and without a choice of marks by the caller, the long tests are left out."""
+    """Without --long, and without a choice of marks by the caller, the long tests are left out.
+
+    The suite and its folders run in two workers; single files and tests, and all that is long, in one process.
+    """
     rest = [word for word in arguments if word != "--long"]
-    return rest if "--long" in arguments or "-m" in rest else ["-m", "not long", *rest]
+    chosen = rest if "--long" in arguments or "-m" in rest else ["-m", "not long", *rest]
+    return chosen if in_one_process(arguments) else [*WORKERS, *chosen]
+
+
+def in_one_process(arguments: Sequence[str]) -> bool:
+    return any(word.startswith(ONE_PROCESS) or word.endswith(".py") or "::" in word for word in arguments)
 
 
 def run_pytest(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
