@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
-from iclock.domain import alarm_mail, alarms, commands
+from iclock.domain import alarm_mail, alarms, commands, quarantine
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +47,13 @@ def purge_alarms() -> None:
     """Forget old alarms."""
     with _told_in_a_sentence():
         alarms.purge_alarms()
+
+
+@shared_task(name="iclock.purge_released")
+def purge_released() -> None:
+    """Forget quarantined records that became punches long ago."""
+    with _told_in_a_sentence():
+        quarantine.purge_released()
 
 
 @contextmanager

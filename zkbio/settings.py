@@ -245,6 +245,7 @@ CELERY_BEAT_SCHEDULE = {
     "mail-alarms": {"task": "iclock.mail_alarms", "schedule": 60, "options": {"expires": 60}},
     "purge-alarms": {"task": "iclock.purge_alarms", "schedule": 3600, "options": {"expires": 3600}},
     "check-locked": {"task": "devices.check_locked", "schedule": 60, "options": {"expires": 60}},
+    "purge-released": {"task": "iclock.purge_released", "schedule": 3600, "options": {"expires": 3600}},
     "purge-runs": {"task": "devices.purge_runs", "schedule": 3600, "options": {"expires": 3600}},
 }
 
