@@ -10,13 +10,13 @@ from django.conf import settings
 from django.db import connection
 from django.test import override_settings
 
-from iclock.tasks import check_away, mail_alarms, purge_alarms
+from iclock.tasks import check_away, mail_alarms, purge_alarms, purge_released
 from tests.post import Inbox, mail_server
 from zkbio.celery import app
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("task", [check_away, mail_alarms, purge_alarms], ids=["away", "mail", "purge"])
+@pytest.mark.parametrize("task", [check_away, mail_alarms, purge_alarms, purge_released])
 def test_a_database_that_does_not_answer_is_one_sentence(
     task: Callable[[], None], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -24,7 +24,7 @@ def test_a_database_that_does_not_answer_is_one_sentence(
     other.set_autocommit(False)
     try:
         with mail_server(Inbox()), other.cursor() as theirs, connection.cursor() as ours:
-            theirs.execute("LOCK TABLE iclock_alarm")
+            theirs.execute("LOCK TABLE iclock_alarm, iclock_quarantinedrecord")
             ours.execute("SET lock_timeout = '20ms'")
             task()
     finally:
@@ -39,7 +39,7 @@ def test_a_database_that_does_not_answer_is_one_sentence(
 
 @override_settings(ALARM_MAIL_TO=[])
 @pytest.mark.django_db
-@pytest.mark.parametrize("name", ["check-away", "mail-alarms", "purge-alarms"])
+@pytest.mark.parametrize("name", ["check-away", "mail-alarms", "purge-alarms", "purge-released"])
 def test_a_tick_finds_its_task_and_waits_no_longer_than_the_next(name: str) -> None:
     entry: Any = settings.CELERY_BEAT_SCHEDULE[name]
     app.loader.import_default_modules()
