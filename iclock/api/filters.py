@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError as FormError
 from django.db.models import Q, QuerySet
 from rest_framework.exceptions import ValidationError
 
-from iclock.models import Biodata, Terminal, TerminalCommand, Transaction
+from iclock.models import Alarm, Biodata, Terminal, TerminalCommand, Transaction
 from iclock.models.terminal import State
 from zkbio.api.filters import AddressFilter, IdFilter, WallClockFilter
 
@@ -43,6 +43,22 @@ class CommandFilter(django_filters.FilterSet):
 
     class Meta:
         model = TerminalCommand
+        fields: list[str] = []
+
+
+class AlarmFilter(django_filters.FilterSet):
+    terminal = IdFilter(field_name="terminal_id")
+    kind = django_filters.CharFilter(help_text=", ".join(Alarm.Kind.values))
+    open = django_filters.TypedChoiceFilter(
+        field_name="closed_at",
+        lookup_expr="isnull",
+        choices=[("1", "Open"), ("0", "Over")],
+        coerce=lambda value: value == "1",
+        help_text="1 for what is open, 0 for what is over.",
+    )
+
+    class Meta:
+        model = Alarm
         fields: list[str] = []
 
 

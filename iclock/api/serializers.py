@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.validators import UniqueValidator
 
 from iclock.domain.terminals import add_terminal, change_terminal, check_serial, check_transfer_time, is_known_serial
-from iclock.models import Biodata, Terminal, TerminalCommand
+from iclock.models import Alarm, Biodata, Terminal, TerminalCommand
 from personnel.models import Area
 from personnel.models.scope import scope_of
 from zkbio.api.fields import FlagField, IdListField, NaiveTimeField, TerminalZoneField
@@ -23,7 +23,10 @@ class AreaOfTerminalSerializer(serializers.ModelSerializer[Area]):
 
 
 class TerminalSerializer(serializers.ModelSerializer[Terminal]):
-    """A terminal in the vendor's order of keys; ``state`` and ``last_activity`` come from ``with_state()``."""
+    """A terminal in the vendor's order of keys, and how it is, behind them.
+
+    ``state`` and ``last_activity`` come from ``with_state()``, ``alarms`` from ``annotate_terminals()``.
+    """
 
     state = serializers.CharField(read_only=True)
     terminal_tz = TerminalZoneField(source="time_zone", read_only=True)
@@ -32,6 +35,25 @@ class TerminalSerializer(serializers.ModelSerializer[Terminal]):
     push_time = NaiveTimeField(source="presence.push_time", default=None, allow_null=True)
     is_attendance = FlagField(read_only=True)
     area_name = serializers.CharField(source="area.area_name", read_only=True)
+    complete_until = NaiveTimeField(
+        source="presence.complete_until",
+        default=None,
+        allow_null=True,
+        help_text="Every punch made there until then is here.",
+    )
+    clock_drift = serializers.IntegerField(
+        source="presence.clock_drift",
+        default=None,
+        allow_null=True,
+        read_only=True,
+        help_text="Seconds by which its clock was ahead when it was last read.",
+    )
+    alarms = serializers.ListField(
+        source="open_alarms",
+        child=serializers.ChoiceField(choices=Alarm.Kind.choices),
+        read_only=True,
+        help_text="The kinds of its open alarms.",
+    )
 
     class Meta:
         model = Terminal
@@ -57,6 +79,13 @@ class TerminalSerializer(serializers.ModelSerializer[Terminal]):
             "transfer_interval",
             "is_attendance",
             "area_name",
+            "complete_until",
+            "clock_drift",
+            "user_capacity",
+            "fp_capacity",
+            "face_capacity",
+            "transaction_capacity",
+            "alarms",
         ]
 
 
@@ -131,6 +160,17 @@ class CommandSerializer(serializers.ModelSerializer[TerminalCommand]):
     class Meta:
         model = TerminalCommand
         fields = ["id", "terminal", "kind", "state", "result", "created_at", "sent_at", "finished_at"]
+
+
+class AlarmSerializer(serializers.ModelSerializer[Alarm]):
+    """What somebody should know about a terminal, and how it ended."""
+
+    opened_at = NaiveTimeField()
+    closed_at = NaiveTimeField(allow_null=True)
+
+    class Meta:
+        model = Alarm
+        fields = ["id", "terminal", "kind", "sentence", "opened_at", "closed_at", "ending"]
 
 
 class BiodataSerializer(serializers.ModelSerializer[Biodata]):

@@ -19,9 +19,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from iclock.api.filters import BiodataFilter, CommandFilter, TerminalFilter, TransactionFilter, read_wanted
+from iclock.api.filters import AlarmFilter, BiodataFilter, CommandFilter, TerminalFilter, TransactionFilter, read_wanted
 from iclock.api.rows import EXPORTED, export_statement, list_statement, one_statement
 from iclock.api.serializers import (
+    AlarmSerializer,
     BiodataSerializer,
     CommandSerializer,
     TemplateSerializer,
@@ -36,7 +37,7 @@ from iclock.domain.commands import Kind, as_of_now, clear_commands, queue_comman
 from iclock.domain.deletion import delete_punch
 from iclock.domain.pages import Selection
 from iclock.domain.terminals import approve_terminals, block_terminals, call_terminals, remove_terminals
-from iclock.models import Biodata, Terminal, TerminalCommand, Transaction
+from iclock.models import Alarm, Biodata, Terminal, TerminalCommand, Transaction
 from iclock.models.transaction import visible_punches
 from zkbio.api.actions import DONE, bulk_action
 from zkbio.api.exports import KINDS, WORKBOOK_ROWS, export_answer
@@ -56,7 +57,7 @@ _INCLUDE: Final = OpenApiParameter(
 class TerminalViewSet(ZKModelViewSet[Terminal]):
     """Terminals."""
 
-    queryset = Terminal.objects.with_state().select_related("area", "presence")
+    queryset = Alarm.objects.annotate_terminals(Terminal.objects.with_state().select_related("area", "presence"))
     serializer_class = TerminalSerializer
     write_serializer_class = TerminalWriteSerializer
     filterset_class = TerminalFilter
@@ -140,6 +141,16 @@ class CommandViewSet(ZKReadOnlyViewSet[TerminalCommand]):
     serializer_class = CommandSerializer
     filterset_class = CommandFilter
     ordering_fields = ("id", "terminal", "kind", "created_at", "sent_at", "finished_at")
+    ordering = ("id",)
+
+
+class AlarmViewSet(ZKReadOnlyViewSet[Alarm]):
+    """What somebody should know about terminals: what is so now, and what was."""
+
+    queryset = Alarm.objects.all()
+    serializer_class = AlarmSerializer
+    filterset_class = AlarmFilter
+    ordering_fields = ("id", "terminal", "kind", "opened_at", "closed_at")
     ordering = ("id",)
 
 

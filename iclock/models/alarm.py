@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db import models
-from django.db.models import Q
+from django.db.models import OuterRef, Q
 
-from iclock.models.terminal import Terminal
+from iclock.models.terminal import Terminal, TerminalQuerySet
 
 
 class AlarmQuerySet(models.QuerySet["Alarm"]):
@@ -17,6 +18,11 @@ class AlarmQuerySet(models.QuerySet["Alarm"]):
 
     def open(self) -> AlarmQuerySet:
         return self.filter(closed_at=None)
+
+    def annotate_terminals(self, terminals: TerminalQuerySet) -> TerminalQuerySet:
+        """Adds ``open_alarms`` to terminals: the kinds of those of these alarms that are open."""
+        kinds = self.open().filter(terminal=OuterRef("pk")).order_by("kind").values("kind")
+        return terminals.annotate(open_alarms=ArraySubquery(kinds))
 
 
 class Alarm(models.Model):

@@ -21,6 +21,17 @@ EXTRA_KEYS_OF_A_PUNCH: Final = {
     "utc_offset": 0,
 }
 
+# How a terminal is, for one that never told: our own keys, behind the vendor's.
+EXTRA_KEYS_OF_A_TERMINAL: Final = {
+    "complete_until": None,
+    "clock_drift": None,
+    "user_capacity": None,
+    "fp_capacity": None,
+    "face_capacity": None,
+    "transaction_capacity": None,
+    "alarms": [],
+}
+
 
 class Deviation(NamedTuple):
     """``applied`` turns the printed case into ours, for the sections named and for no other."""
@@ -51,6 +62,13 @@ def _with_extra_keys(case: Case) -> Case:
     return _answered(case, {**case["response"], "data": rows})
 
 
+def _with_health(case: Case) -> Case:
+    answer = case["response"]
+    if "data" not in answer:
+        return _answered(case, {**answer, **EXTRA_KEYS_OF_A_TERMINAL})
+    return _answered(case, {**answer, "data": [{**row, **EXTRA_KEYS_OF_A_TERMINAL} for row in answer["data"]]})
+
+
 def _in_an_envelope(case: Case) -> Case:
     head = {"count": 1, "next": None, "previous": None, "msg": "", "code": 0}
     return _answered(case, {**head, "data": [case["response"]]})
@@ -70,6 +88,7 @@ DEVIATIONS: Final = (
     Deviation("PATCH on employees answers with `id`", ("4.4",), _with_id),
     Deviation("delete answers 204 without a body", ("4.5", "5.5", "6.5", "7.5"), _without_body),
     Deviation("the extra keys named below", ("9.1",), _with_extra_keys),
+    Deviation("How a terminal is, in keys behind the vendor's", ("8.1", "8.2"), _with_health),
     Deviation("M90's area list example without envelope is a slip.", ("6.1",), _in_an_envelope),
     Deviation(
         "Departments, areas, positions: `/personnel/api/{departments,areas,positions}/`", ("7.1",), _asked_of_positions

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from iclock.models import Biodata, Terminal, TerminalCommand, Transaction
+from django.utils import timezone
+
+from iclock.models import Alarm, Biodata, Terminal, TerminalCommand, Transaction
 from personnel.models import Area, Department, Employee, Position, Resignation
 
 Body = dict[str, Any]
@@ -44,6 +46,11 @@ def write_terminal(number: int) -> int:
 
 def write_command(number: int) -> int:
     return TerminalCommand.objects.create(terminal_id=write_terminal(1000 + number), kind="reboot").pk
+
+
+def write_alarm(number: int) -> int:
+    terminal = write_terminal(2000 + number)
+    return Alarm.objects.create(terminal_id=terminal, kind="away", sentence="Gone.", opened_at=timezone.now()).pk
 
 
 def write_biodata(number: int) -> int:
@@ -128,6 +135,7 @@ RESOURCES: Final = {
         ("sn", "alias"),
     ),
     "commands": Resource("/iclock/api/commands/", write_command),
+    "alarms": Resource("/iclock/api/alarms/", write_alarm),
     "biodatas": Resource("/iclock/api/biodatas/", write_biodata),
     "transactions": Resource("/iclock/api/transactions/", write_transaction),
 }

@@ -10,7 +10,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from iclock.models import Terminal, TerminalPresence
+from iclock.domain.alarms import end_alarm, raise_alarm
+from iclock.models import Alarm, Terminal, TerminalPresence
 from personnel.models import Area
 
 from .conftest import Reader
@@ -41,13 +42,21 @@ MANUAL = {
     "transfer_interval": 1,
     "is_attendance": 1,
     "area_name": "ZKTeco",
+    "complete_until": None,
+    "clock_drift": None,
+    "user_capacity": None,
+    "fp_capacity": None,
+    "face_capacity": None,
+    "transaction_capacity": None,
+    "alarms": [],
 }
 
 
 @pytest.fixture
 def manual_terminal() -> Terminal:
     area = Area.objects.create(id=293, area_code="10087", area_name="ZKTeco")
-    computed = ("state", "terminal_tz", "area", "last_activity", "push_time", "area_name", "is_attendance")
+    computed = {"state", "terminal_tz", "area", "last_activity", "push_time", "area_name", "is_attendance"}
+    computed |= {"complete_until", "clock_drift", "alarms"}
     plain = {key: value for key, value in MANUAL.items() if key not in computed}
     terminal = Terminal.objects.create(**plain, area=area, time_zone="Asia/Shanghai")
     moment = datetime(2024, 6, 26, 15, 36, 22, tzinfo=UTC)
@@ -168,12 +177,31 @@ def test_an_unknown_terminal_is_not_found(missing: str, get: Reader) -> None:
     assert get(f"{PATH}{missing}/", status=404) == {"detail": "Not found."}
 
 
+def test_how_a_terminal_is_stands_behind_the_vendors_keys(manual_terminal: Terminal, get: Reader) -> None:
+    Terminal.objects.update(user_capacity=3_000, fp_capacity=4_000, face_capacity=500, transaction_capacity=100_000)
+    TerminalPresence.objects.update(complete_until=datetime(2024, 6, 26, 15, 36, 20, tzinfo=UTC), clock_drift=-35)
+    for kind in (Alarm.Kind.TWIN, Alarm.Kind.AWAY, Alarm.Kind.CLOCK):
+        raise_alarm(manual_terminal, kind, "Look.")
+    end_alarm(manual_terminal, Alarm.Kind.CLOCK, "Right again.")
+
+    assert get(f"{PATH}1/") == MANUAL | {
+        "complete_until": "2024-06-26 15:36:20",
+        "clock_drift": -35,
+        "user_capacity": 3_000,
+        "fp_capacity": 4_000,
+        "face_capacity": 500,
+        "transaction_capacity": 100_000,
+        "alarms": ["away", "twin"],
+    }
+
+
 def test_a_page_costs_as_many_queries_for_three_rows_as_for_one(get: Reader) -> None:
     Terminal.objects.create(sn="A", alias="A")
     get(PATH)  # notes the token's use, once a minute
     with CaptureQueriesContext(connection) as one:
         get(PATH)
-    Terminal.objects.create(sn="B", alias="B")
+    raise_alarm(Terminal.objects.create(sn="B", alias="B"), Alarm.Kind.AWAY, "Look.")
+    TerminalPresence.objects.create(terminal=Terminal.objects.get(sn="B"), since=timezone.now())
     Terminal.objects.create(sn="C", alias="C", area=Area.objects.create(area_code="9", area_name="Nine"))
     with CaptureQueriesContext(connection) as three:
         get(PATH)
