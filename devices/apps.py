@@ -11,7 +11,7 @@ class DevicesConfig(AppConfig):
 
     def ready(self) -> None:
         from devices.domain.groups import share_after_migrate  # noqa: PLC0415 - these need the models
-        from devices.domain.identity import forget_stranger  # noqa: PLC0415
+        from devices.domain.identity import judge_remaining_twins  # noqa: PLC0415
         from devices.domain.quarantine import read_kept_row  # noqa: PLC0415
         from devices.domain.registry import announce_change, end_polling_of_terminal  # noqa: PLC0415
         from devices.domain.registry_file import write_after_change  # noqa: PLC0415
@@ -27,5 +27,5 @@ class DevicesConfig(AppConfig):
         pre_delete.connect(end_polling_of_terminal, sender=Terminal)
         post_save.connect(announce_change, sender=Device)
         post_delete.connect(announce_change, sender=Device)
-        post_delete.connect(forget_stranger, sender=Device)
+        post_delete.connect(judge_remaining_twins, sender=Device)
         post_migrate.connect(share_after_migrate, sender=self)

@@ -17,7 +17,7 @@ from devices.driver.errors import TerminalError
 from devices.driver.session import Identity
 from devices.models import Device
 from iclock.domain.alarms import Kind, end_alarm, raise_alarm
-from iclock.models import Terminal
+from iclock.models import Alarm, Terminal
 from zkbio.accounts.domain.audit import record
 
 
@@ -102,9 +102,9 @@ def judge_twins(serials: set[str]) -> None:
             end_alarm(terminal, Kind.TWIN, f"Only one unit answers as {terminal.sn} now.")
 
 
-def forget_stranger(*, instance: Device, **_signal: object) -> None:
+def judge_remaining_twins(**_signal: object) -> None:
     """After a device is deleted: who answers there is nobody's twin any more."""
-    judge_twins({instance.stranger_sn})
+    judge_twins(set(Alarm.objects.open().filter(kind=Kind.TWIN).values_list("terminal__sn", flat=True)))
 
 
 def accept_unit(device: Device, *, actor: object) -> Terminal:
@@ -135,6 +135,7 @@ def accept_unit(device: Device, *, actor: object) -> Terminal:
         record(actor=actor, action="devices.accept_unit", subject=str(mine), detail=detail)
         if former is not None:
             end_alarm(former, Kind.WRONG_UNIT, f"{serial} was accepted in its place.")
+        end_alarm(terminal, Kind.WRONG_UNIT, f"It was accepted as device {mine.key}.")
         judge_twins({serial, former.sn if former else ""})
     return terminal
 

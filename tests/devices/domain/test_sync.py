@@ -12,7 +12,7 @@ from django.db import connection
 from django.utils import timezone
 
 from devices import protocol
-from devices.domain import lease, memory, sync
+from devices.domain import lease, memory
 from devices.domain.memory import needs_download
 from devices.domain.sync import sync_device
 from devices.driver.session import Sizes
