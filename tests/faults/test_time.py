@@ -10,11 +10,9 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
-from django.db import connection
 from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 from django.test import override_settings
@@ -28,7 +26,8 @@ from devices.domain.sync import sync_device
 from devices.models import Device, SyncRun
 from devices.simulator import Drip, Fault, Faults, Latency, SimPunch
 from devices.simulator.faults import Pause, Step
-from iclock.models import Terminal, Transaction
+from iclock.models import Alarm, Terminal, Transaction
+from zkbio.clock import ClockNote
 
 from .visits import (
     READ,
@@ -38,6 +37,7 @@ from .visits import (
     assert_a_sentence,
     assert_one_good_cycle_brings_all,
     closing,
+    database_url,
     ledger,
     polled,
     stored,
@@ -115,11 +115,10 @@ def test_row_24_a_stopped_process_wakes_up_after_another_has_visited() -> None:
 
 
 def begin_sync(device: Device) -> subprocess.Popen[str]:
-    url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
     return subprocess.Popen(
         [sys.executable, "manage.py", "sync_devices", "--device", device.key, "--json"],
         cwd=settings.BASE_DIR,
-        env={**os.environ, "DATABASE_URL": url},
+        env={**os.environ, "DATABASE_URL": database_url()},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -127,18 +126,18 @@ def begin_sync(device: Device) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize(
-    ("shown", "least", "most"),
+    ("shown", "least", "most", "note"),
     [
-        (lambda now: now - timedelta(hours=1), -3_700, -3_500),
-        (lambda now: now.replace(year=now.year + 1, day=1), 300 * 86_400, 400 * 86_400),
-        (lambda now: datetime(2000, 1, 1), -(2**31), -20 * 365 * 86_400),
-        (lambda now: datetime(2097, 1, 1), 50 * 365 * 86_400, 2**31),
-        (lambda now: datetime(2099, 12, 31, 23, 0), 50 * 365 * 86_400, 2**31),
+        (lambda now: now - timedelta(hours=1), -3_700, -3_500, ClockNote.OFF),
+        (lambda now: now.replace(year=now.year + 1, day=1), 300 * 86_400, 400 * 86_400, ClockNote.FUTURE),
+        (lambda now: datetime(2000, 1, 1), -(2**31), -20 * 365 * 86_400, ClockNote.RESET),
+        (lambda now: datetime(2097, 1, 1), 50 * 365 * 86_400, 2**31, ClockNote.FUTURE),
+        (lambda now: datetime(2099, 12, 31, 23, 0), 50 * 365 * 86_400, 2**31, ClockNote.FUTURE),
     ],
     ids=["an hour behind", "a year ahead", "2000-01-01", "2097", "2099"],
 )
 def test_row_25_a_wrong_clock_is_stored_flagged_and_not_hidden(
-    shown: Callable[[datetime], datetime], least: int, most: int
+    shown: Callable[[datetime], datetime], least: int, most: int, note: ClockNote
 ) -> None:
     with polled() as (device, unit):
         unit.set_clock(shown(timezone.now().replace(tzinfo=None)))
@@ -149,7 +148,15 @@ def test_row_25_a_wrong_clock_is_stored_flagged_and_not_hidden(
 
         assert run.drift is not None
         assert least <= run.drift <= most
-        assert Transaction.objects.live().filter(emp_code="1001", punch_time=punch.time).count() == 1
+        (row,) = Transaction.objects.live().filter(emp_code="1001", punch_time=punch.time)
+        assert row.clock_note == note
+        visit(device)
+        assert alarms() == [("clock", True)]
+
+
+def alarms() -> list[tuple[str, bool]]:
+    """The kinds of all alarms there ever were, and whether they are open."""
+    return [(alarm.kind, alarm.closed_at is None) for alarm in Alarm.objects.order_by("id")]
 
 
 def test_row_25_a_flat_battery_sends_the_clock_to_2000_in_mid_life() -> None:
@@ -166,6 +173,8 @@ def test_row_25_a_flat_battery_sends_the_clock_to_2000_in_mid_life() -> None:
         unit.set_clock(timezone.now().replace(tzinfo=None))
         unit.punch("1001")
         assert abs(assert_one_good_cycle_brings_all(device, unit).drift or 0) < 60
+        notes = Transaction.objects.filter(punch_time__lt=datetime(2001, 1, 1)).values_list("clock_note", flat=True)
+        assert (list(notes), alarms()) == ([ClockNote.RESET] * 3, [("clock", False)])
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,14 @@
-"""Faults of the wire (rows 1 to 12, 14) and what concerns reading of identity, keys and locks (29, 31, 33, 40, 41, 43).
+"""Faults of the wire (rows 1 to 12, 14) and what concerns reading of identity, keys and locks (29 to 31, 33, 40 to 43).
 
 Each test plays a fault, sees it end in a sentence, and wants after one good visit the rows to be the terminal's ledger.
 """
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -16,12 +20,15 @@ from threading import Barrier
 
 import psycopg2
 import pytest
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 from django.test import override_settings
 
 from devices import protocol
+from devices.domain.disabling import check_locked
+from devices.domain.identity import accept_unit
 from devices.domain.lease import LeaseLostError
 from devices.domain.schedule import claim_due
 from devices.models import Device
@@ -49,13 +56,14 @@ from devices.simulator import (
 from devices.simulator.rows import BadRow
 from devices.simulator.state import Table
 from iclock.domain.ingest import record_punches
-from iclock.models import QuarantinedRecord, Terminal, Transaction
+from iclock.models import Alarm, QuarantinedRecord, Terminal, Transaction
 from iclock.punch import Punch, Source
 
 from .visits import (
     GENERATIONS,
     READ,
     SIZES,
+    Gate,
     a_device,
     a_log,
     a_spec,
@@ -63,6 +71,7 @@ from .visits import (
     assert_left_usable,
     assert_one_good_cycle_brings_all,
     closing,
+    database_url,
     ledger,
     polled,
     stored,
@@ -321,15 +330,59 @@ def test_row_29_another_unit_at_the_address(udp: bool) -> None:
         visit(device)
         unit.stop()
         with SimulatedTerminal(a_spec("OTHER9", punches=50), port=unit.port) as other:
-            assert_a_sentence(visit(device), "identity")
+            for _ in range(3):
+                assert_a_sentence(visit(device), "identity")
             assert_left_usable(other)
             assert protocol.CMD_PREPARE_BUFFER not in other.commands()
+            assert alarms(unit) == [("wrong_unit", True)]
         assert stored(other) == []
         assert Terminal.objects.count() == 1
         unit.start()
         unit.punch("1001", at=datetime(2026, 4, 1))
 
         assert_one_good_cycle_brings_all(device, unit)
+
+        assert alarms(unit) == [("wrong_unit", False)]
+
+
+def alarms(unit: SimulatedTerminal) -> list[tuple[str, bool]]:
+    """The kinds of all alarms there ever were of the unit, and whether they are open."""
+    of_unit = Alarm.objects.filter(terminal__sn=unit.spec.serial).exclude(kind="nearly_full").order_by("id")
+    return [(alarm.kind, alarm.closed_at is None) for alarm in of_unit]
+
+
+@both_transports
+def test_row_29_the_unit_was_replaced_and_the_new_one_is_accepted(udp: bool) -> None:
+    with polled(udp=udp) as (device, unit):
+        visit(device)
+        unit.stop()
+        with SimulatedTerminal(a_spec("OTHER9", punches=50), port=unit.port) as other:
+            visit(device)
+            accept_unit(Device.objects.get(), actor="somebody")
+
+            assert_one_good_cycle_brings_all(device, other)
+
+        assert (len(stored(unit)), len(stored(other))) == (3_000, 50)
+        assert alarms(unit) == [("wrong_unit", False)]
+
+
+@both_transports
+def test_row_30_two_units_with_one_serial(udp: bool) -> None:
+    """Only the one that was there first is read; which is the second is said once."""
+    with polled(udp=udp) as (device, unit), SimulatedTerminal(a_spec(punches=0)) as twin:
+        visit(device)
+        twin.fill([SimPunch("9999", MORNINGS[1])])
+        second = a_device(twin, udp=udp, key="second")
+
+        for _ in range(3):
+            assert_a_sentence(visit(second), "identity")
+            unit.punch("1001")
+            assert_one_good_cycle_brings_all(device, unit)
+
+        assert alarms(unit) == [("twin", True)]
+        assert_left_usable(twin)
+        second.delete()
+        assert alarms(unit) == [("twin", False)]
 
 
 @all_generations
@@ -342,6 +395,48 @@ def test_row_31_a_log_that_rolled_over_deletes_no_row(widths: tuple[int, int]) -
         assert_one_good_cycle_brings_all(device, unit)
 
         assert (unit.counts().punches, len(stored(unit))) == (3_000, 9_000)
+        assert alarms(unit) == [], "each visit found some of what the last one had read"
+
+
+@all_generations
+def test_row_31_a_log_that_overran_deletes_no_row_and_is_told_once(widths: tuple[int, int]) -> None:
+    with polled(a_spec(widths=widths, punch_capacity=3_000)) as (device, unit):
+        visit(device)
+        unit.fill(a_log(4_000, start=MORNINGS[1]))
+        for _ in range(3):
+            visit(device)
+
+        assert (len(stored(unit)), alarms(unit)) == (6_000, [("log_overrun", False)])
+        alarm = Alarm.objects.get(kind="log_overrun")
+        assert "none of its 3000 punches" in alarm.sentence
+
+
+@all_generations
+def test_row_31_a_log_that_was_cleared_elsewhere_deletes_no_row_and_is_told_once(widths: tuple[int, int]) -> None:
+    with polled(a_spec(widths=widths)) as (device, unit):
+        visit(device)
+        unit.clear_log()
+        unit.fill(a_log(10, start=MORNINGS[1]))
+        for _ in range(3):
+            visit(device)
+
+        assert (len(stored(unit)), alarms(unit)) == (3_010, [("log_cleared", False)])
+        assert "held 3000 punches when it was read last and now holds 10" in Alarm.objects.get().sentence
+        assert_one_good_cycle_brings_all(device, unit)
+
+
+def test_row_31_what_could_not_be_stored_of_a_cleared_log_is_told_with_it_not_before() -> None:
+    with polled() as (device, unit):
+        visit(device)
+        unit.clear_log()
+        unit.fill(a_log(10, start=MORNINGS[1]))
+        unit.faults = Faults(Close(command=protocol.CMD_PREPARE_BUFFER))
+        visit(device)
+        assert alarms(unit) == []
+        unit.faults = Faults()
+        visit(device)
+
+        assert alarms(unit) == [("log_cleared", False)]
 
 
 @all_generations
@@ -356,6 +451,55 @@ def test_row_31_a_factory_reset_deletes_no_row(widths: tuple[int, int]) -> None:
         assert assert_one_good_cycle_brings_all(device, unit).new == 100
 
         assert len(stored(unit)) == 3_100
+        assert alarms(unit) == [("log_cleared", False)]
+
+
+def test_row_33_a_process_that_is_killed_while_a_unit_is_disabled_leaves_word() -> None:
+    """The next contact enables the unit; when it comes late, somebody is told."""
+    with polled() as (device, unit):
+        visit(device)
+        unit.faults = Faults(gate := Gate(command=protocol.CMD_USER_WRQ))
+        doomed = subprocess.Popen(
+            [sys.executable, "-c", CREATES_A_USER, str(device.pk)],
+            cwd=settings.BASE_DIR,
+            env={**os.environ, "DATABASE_URL": database_url()},
+        )
+        try:
+            assert gate.reached.wait(timeout=60)
+            doomed.send_signal(signal.SIGKILL)
+            doomed.wait(timeout=30)
+        finally:
+            doomed.kill()
+            doomed.wait()
+            gate.opened.set()
+        assert unit.disabled
+        assert Device.objects.filter(disabled_at__lte=Now()).count() == 1
+        Device.objects.update(lease_expires_at=Now(), disabled_at=Now() - timedelta(minutes=3))
+        check_locked()
+        assert alarms(unit) == [("locked", True)]
+        unit.faults = Faults()
+
+        assert visit(device).error == ""
+        assert not unit.disabled
+        check_locked()
+        assert alarms(unit) == [("locked", False)]
+        assert unit.punch("1001") is not None
+
+
+CREATES_A_USER = """
+import sys
+
+import django
+
+django.setup()
+
+from devices.domain import lease, live_changes
+from devices.domain.dialling import Bounds
+from devices.driver.users import UserFields
+
+with lease.hold(int(sys.argv[1])) as held:
+    live_changes.create_user("77", UserFields(name="Ana"), actor="test")(held, Bounds(60))
+"""
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Event
 from typing import Any, ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
 from django.db import connection
 
@@ -75,6 +77,11 @@ def polled(spec: TerminalSpec | None = None, **fields: Any) -> Iterator[tuple[De
     """A running terminal and its device."""
     with SimulatedTerminal(spec or a_spec()) as unit:
         yield a_device(unit, **fields), unit
+
+
+def database_url() -> str:
+    """The tests' own database, for processes that are started by a test."""
+    return urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
 
 
 def visit(device: Device) -> SyncRun:
