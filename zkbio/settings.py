@@ -184,6 +184,8 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1.0",
     # A body has no read-only keys: what is sent and what is answered are two descriptions.
     "COMPONENT_SPLIT_REQUEST": True,
+    # Two sorts of "kind".
+    "ENUM_NAME_OVERRIDES": {"AlarmKindEnum": "iclock.models.Alarm.Kind"},
 }
 
 # TLS usually ends at a proxy or at the launcher; plain HTTP on the company's own network is what terminals speak.
@@ -205,6 +207,8 @@ BODY_LIMITS = [
     ("/jwt-api-token-", 16 * 1024),
     ("/staff-", 16 * 1024),
     ("/admin/login/", 16 * 1024),
+    # Read after the permission was checked.
+    ("/admin/iclock/terminal/usb-import/", MAX_BODY_BYTES),
     ("/admin/", 256 * 1024),
     ("/", MAX_BODY_BYTES),
 ]

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from iclock.admin.clearing import clear_log, may_clear_log
+from iclock.admin.usb import UsbImportPage
 from iclock.domain.commands import Kind, clear_commands, queue_commands
 from iclock.domain.marks import mark
 from iclock.domain.terminals import (
@@ -48,7 +49,7 @@ class TerminalForm(forms.ModelForm[Terminal]):
 
 
 @admin.register(Terminal)
-class TerminalAdmin(TypedColumnsAdmin[Terminal]):
+class TerminalAdmin(UsbImportPage, TypedColumnsAdmin[Terminal]):
     form = TerminalForm
     list_display = ("alias", "sn", "state", "area", "ip_address", "last_heard", "user_count", "transaction_count")
     list_display_links = ("alias", "sn")

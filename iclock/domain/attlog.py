@@ -185,7 +185,7 @@ def _texts(file: IO[bytes], encoding: str) -> Iterator[tuple[int, str]]:
     file.seek(0)
     # Of UTF-8, which was only guessed, every byte is kept.
     errors = "surrogateescape" if encoding == "utf-8" else "replace"
-    reader = io.TextIOWrapper(file, encoding="utf-8-sig" if encoding == "utf-8" else encoding, errors=errors)
+    reader = io.TextIOWrapper(file, encoding=encoding, errors=errors)
     try:
         number, text = 1, reader.readline(MAX_LINE + 1)
         while text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import IO, Final, NamedTuple
@@ -18,6 +19,7 @@ from zkbio.accounts.domain import audit
 LINES_AT_ONCE: Final = 2_000
 BAD_LINES_TOLD: Final = 20
 
+_PAUSE_SECONDS: Final = 0.001
 _NAMED_AFTER_SERIAL: Final = re.compile(r"(.+)_attlog\.(?:dat|txt)", re.IGNORECASE)
 # A machine number is one byte; no serial number is as short.
 _MACHINE_NUMBER: Final = re.compile(r"\d{1,3}")
@@ -56,6 +58,7 @@ def import_attlog(terminal: Terminal, file: IO[bytes], *, actor: object, name: s
         punches, bad, rejects = _separate(chunk)
         counts = record_punches(terminal, punches, source=Source.IMPORT, rejects=rejects)
         imported = _plus(imported, len(chunk), counts, bad)
+        time.sleep(_PAUSE_SECONDS)  # under gevent: the others' turn
     audit.record(
         actor=actor,
         action="iclock.import_attlog",
