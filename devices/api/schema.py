@@ -59,3 +59,7 @@ def text(**options: Any) -> Any:
 
 def number() -> Any:
     return serializers.IntegerField()
+
+
+def flag() -> Any:
+    return serializers.BooleanField()

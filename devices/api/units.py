@@ -1,4 +1,4 @@
-"""``/devices/{id}/ping``, ``info``, ``time`` and ``sync-time``: the unit itself."""
+"""``/devices/{id}/ping``, ``info``, ``time``, ``sync-time`` and ``check``: the unit itself."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from devices.api.errors import Refusal, refusal_of
-from devices.api.schema import answer_of, number, row_of, text
+from devices.api.schema import answer_of, flag, number, row_of, text
 from devices.api.views import DEVICE_ID, OPERATE, READ_DEVICES, UnitView
+from devices.domain.checkup import check_device
 from devices.domain.live import talk
 from devices.domain.live_changes import look, set_clock
 from devices.driver.session import TerminalSession
@@ -83,6 +84,30 @@ class TimeView(UnitView):
         if shown is None:
             raise Refusal(500, _("The device tells no time, or one that no calendar has."))
         return Response({"success": True, "device_id": device.key, "device_time": _text(shown)})
+
+
+class CheckView(UnitView):
+    """What is wrong with a device, if anything is."""
+
+    needs = {"GET": (OPERATE,)}
+
+    @extend_schema(
+        operation_id="devices-check",
+        parameters=[DEVICE_ID],
+        responses=answer_of(
+            "Check",
+            ok=flag(),
+            device_id=text(),
+            verdict=text(),
+            data=row_of("CheckStep", many=True, name=text(), ok=flag(), sentence=text(), advice=text()),
+        ),
+    )
+    def get(self, request: Request, device_id: str) -> Response:
+        """Looks at its address, connection, comm key, identity, sizes, clock, people and log, and changes nothing."""
+        device = self.device(device_id)
+        *steps, verdict = self.visit(device, check_device())
+        told = {"success": True, "ok": verdict.ok, "device_id": device.key, "verdict": verdict.sentence}
+        return Response({**told, "data": [step._asdict() for step in steps]})
 
 
 class SyncTimeView(UnitView):

@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 
 from devices.domain.commands import claim
 from devices.domain.dialling import Bounds, dial
-from devices.domain.disabling import enable_first, held_down
+from devices.domain.disabling import held_down
 from devices.domain.identity import require_admitted
 from devices.domain.lease import Lease, confirm
 from devices.domain.memory import known_bytes, remember
@@ -80,15 +80,14 @@ def clear_log(lease: Lease) -> None:
 def settle(device: Device, lease: Lease, *, bounds: Bounds | None = None) -> None:
     """Say what came of a clear that a worker left undone, before anything is made of a log that may be gone.
 
-    ``device`` is brought up to date. Raises TerminalError when the terminal can't be asked, LeaseLostError, and
-    django.db.Error.
+    What is remembered of the device's log is another thing afterwards. Raises TerminalError when the terminal can't be
+    asked, LeaseLostError, and django.db.Error.
     """
     left = TerminalCommand.objects.filter(
         terminal__device=device.pk, kind=Kind.CLEAR_LOG, state=State.SENT, sent_at__lt=lease.taken_at
     )
     for command in left.select_related("terminal", "created_by"):
         _settle(lease, command, because=_WORKER, bounds=bounds)
-        device.refresh_from_db()
 
 
 class _Attempt:
@@ -193,7 +192,6 @@ def _is_log_there(device: Device, terminal: Terminal, bounds: Bounds | None) -> 
     with dial(device, bounds) as session:
         if session.serial() != terminal.sn:
             return None
-        enable_first(device, session)
         sizes = session.sizes()
         return bool(known_bytes(device, session.punch_rows(sizes) if sizes.punches else NO_LOG))
 

@@ -31,6 +31,7 @@ ASKED = [
     ("GET", "/devices/x/ping", "devices.view_device"),
     ("GET", "/devices/x/info", "devices.view_device"),
     ("GET", "/devices/x/time", "devices.view_device"),
+    ("GET", "/devices/x/check", "devices.operate_device"),
     ("POST", "/devices/x/sync-time", "devices.operate_device"),
     ("GET", "/devices/x/attendance", "iclock.view_transaction"),
     ("GET", "/attendance/all?source=database", "iclock.view_transaction"),
