@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from devices.models import Device, SyncRun
-from iclock.models import Biodata, QuarantinedRecord, Terminal, TerminalCommand, TerminalPresence, Transaction
+from iclock.models import Alarm, Biodata, QuarantinedRecord, Terminal, TerminalCommand, TerminalPresence, Transaction
 from iclock.punch import Source
 from personnel.models import Area, AttributeDefinition, Department, Employee, Position, Resignation, StaffToken
 from zkbio.accounts.domain.audit import record
@@ -55,6 +55,7 @@ def make_row_of_everything(number: int) -> dict[str, str]:
     staff_token = live_token(StaffToken, employee=person)
     terminal = Terminal.objects.create(sn=f"SN{number}", alias=tag, area=area, fw_ver=tag)
     TerminalPresence.objects.create(terminal=terminal, online=True, since=now, last_activity=now)
+    Alarm.objects.create(terminal=terminal, kind="away", sentence=tag, opened_at=now)
     TerminalCommand.objects.create(terminal=terminal, kind="reboot", result=tag, created_by=user)
     template = Biodata(employee=person, bio_type=1, bio_no=number, major_ver="10", sn=tag)
     template.template = TEMPLATE
@@ -129,6 +130,7 @@ def test_every_model_that_people_care_for_has_pages():
         "auth.Group",
         "devices.Device",
         "devices.SyncRun",
+        "iclock.Alarm",
         "iclock.Biodata",
         "iclock.QuarantinedRecord",
         "iclock.Terminal",
@@ -148,6 +150,7 @@ READ_ONLY = {
     "accounts.ApiToken",
     "accounts.AuditEntry",
     "devices.SyncRun",
+    "iclock.Alarm",
     "iclock.Biodata",
     "iclock.QuarantinedRecord",
     "iclock.TerminalCommand",

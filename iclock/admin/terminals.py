@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from iclock.admin.clearing import clear_log, may_clear_log
+from iclock.admin.health import HealthAdmin, OpenAlarmFilter, StateFilter
 from iclock.admin.usb import UsbImportPage
 from iclock.domain.commands import Kind, clear_commands, queue_commands
 from iclock.domain.marks import mark
@@ -20,22 +21,10 @@ from iclock.domain.terminals import (
     check_transfer_time,
     remove_terminals,
 )
-from iclock.models import SyncMark, Terminal, TerminalCommand
-from iclock.models.terminal import State
-from zkbio.admin import TypedColumnsAdmin, VisibleRelatedFilter, second, visible_rows
+from iclock.models import Alarm, SyncMark, Terminal, TerminalCommand
+from zkbio.admin import VisibleRelatedFilter, second, visible_rows
 
 _PER_PAGE: Final = 100
-
-
-class StateFilter(admin.SimpleListFilter):
-    title = "state"
-    parameter_name = "state"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(state.value, str(state.label)) for state in State]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(state=self.value()) if self.value() in State.values else queryset
 
 
 class TerminalForm(forms.ModelForm[Terminal]):
@@ -49,35 +38,59 @@ class TerminalForm(forms.ModelForm[Terminal]):
 
 
 @admin.register(Terminal)
-class TerminalAdmin(UsbImportPage, TypedColumnsAdmin[Terminal]):
+class TerminalAdmin(UsbImportPage, HealthAdmin):
     form = TerminalForm
-    list_display = ("alias", "sn", "state", "area", "ip_address", "last_heard", "user_count", "transaction_count")
+    list_display = (
+        "alias",
+        "sn",
+        "state",
+        "open_kinds",
+        "area",
+        "ip_address",
+        "last_heard",
+        "complete_until",
+        "people",
+        "punches",
+    )
     list_display_links = ("alias", "sn")
     list_select_related = ("area", "presence")
-    list_filter = (StateFilter, "admission", ("area", VisibleRelatedFilter), "is_attendance")
+    list_filter = (
+        StateFilter,
+        OpenAlarmFilter,
+        "admission",
+        ("area", VisibleRelatedFilter),
+        "is_attendance",
+        "corrects_clock",
+    )
     list_per_page = _PER_PAGE
-    search_fields = ("alias", "sn", "ip_address")
+    search_fields = ("alias", "sn", "ip_address", "terminal_name", "fw_ver")
+    search_help_text = "A name, a serial number, an address, a model or a firmware, or a part of it."
     autocomplete_fields = ("area",)
     actions = ("read_now", "reboot", "cancel_waiting", "approve", "block", clear_log)
-    presence = ("state", "since", "last_heard", "last_push", "synchronised")
-    counts = ("user_count", "fp_count", "face_count", "palm_count", "transaction_count", "created_at")
-    unit = ("ip_address", "terminal_name", "platform", "fw_ver", "push_ver")
-    readonly_fields = (*presence, *unit, *counts)
+    readonly_fields = (
+        *HealthAdmin.presence,
+        *HealthAdmin.unit,
+        *HealthAdmin.punch_log,
+        *HealthAdmin.people_there,
+        "created_at",
+    )
     entered = (
         (None, {"fields": ("sn", "alias", "area", "time_zone", "admission", "is_attendance")}),
+        ("Health", {"fields": ("corrects_clock", "away_minutes")}),
         ("PUSH", {"classes": ("collapse",), "fields": ("heartbeat", "transfer_time", "transfer_interval")}),
     )
     reported = (
-        ("Presence", {"fields": presence}),
-        ("Unit, as it last said", {"fields": unit}),
-        ("Content, as it last said", {"fields": counts}),
+        ("Presence", {"fields": HealthAdmin.presence}),
+        ("Punches", {"fields": HealthAdmin.punch_log}),
+        ("People", {"fields": HealthAdmin.people_there}),
+        ("Unit, as it last said", {"fields": (*HealthAdmin.unit, "created_at")}),
     )
 
     def has_clear_log_permission(self, request: HttpRequest) -> bool:
         return may_clear_log(request)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Terminal]:
-        return visible_rows(Terminal.objects.with_state(), request)
+        return visible_rows(Alarm.objects.annotate_terminals(Terminal.objects.with_state()), request)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Terminal | None = None) -> Any:
         """The serial number is what punches are joined by."""
@@ -92,13 +105,11 @@ class TerminalAdmin(UsbImportPage, TypedColumnsAdmin[Terminal]):
             mark([obj.pk])
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Commands go with their terminal, though no hand deletes them one by one; its punches stay."""
+        """Commands and alarms go with their terminal, though no hand deletes them one by one; its punches stay."""
         terminals = list(objs)
-        commands = TerminalCommand.objects.filter(terminal__in=terminals).count()
-        counts = {
-            Terminal._meta.verbose_name_plural: len(terminals),
-            TerminalCommand._meta.verbose_name_plural: commands,
-        }
+        counts = {Terminal._meta.verbose_name_plural: len(terminals)}
+        for model in (TerminalCommand, Alarm):
+            counts[model._meta.verbose_name_plural] = model._default_manager.filter(terminal__in=terminals).count()
         missing = set() if self.has_delete_permission(request) else {Terminal._meta.verbose_name}
         return [str(terminal) for terminal in terminals], counts, missing, []
 
@@ -135,28 +146,7 @@ class TerminalAdmin(UsbImportPage, TypedColumnsAdmin[Terminal]):
         queue_commands(queryset, kind, user=request.user)
         self.message_user(request, "Queued; the list of commands says what comes of it.", messages.SUCCESS)
 
-    @admin.display(description="people")
+    @admin.display(description="brought up to date")
     def synchronised(self, terminal: Terminal) -> str:
         waiting = SyncMark.objects.pending().filter(terminal=terminal.pk).first()
         return f"Waiting since {second(waiting.wanted_at)}" if waiting else "Up to date"
-
-    @admin.display(description="state", ordering="state")
-    def state(self, terminal: Any) -> str:
-        return str(State(terminal.state).label) if terminal.pk else "-"
-
-    @admin.display(description="last heard of", ordering="presence__last_activity")
-    def last_heard(self, terminal: Terminal) -> str:
-        return _presence(terminal, "last_activity")
-
-    @admin.display(description="online or offline since")
-    def since(self, terminal: Terminal) -> str:
-        return _presence(terminal, "since")
-
-    @admin.display(description="last post by PUSH")
-    def last_push(self, terminal: Terminal) -> str:
-        return _presence(terminal, "push_time")
-
-
-def _presence(terminal: Terminal, field: str) -> str:
-    """A terminal that never spoke has no row of presence."""
-    return second(getattr(getattr(terminal, "presence", None), field, None))
