@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from devices.admin.checks import check
 from devices.admin.runs import failure_in_words
 from devices.domain import clocks, registry_file, schedule
 from devices.domain.identity import NotAcceptedError, accept_unit
@@ -84,7 +85,7 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
     list_filter = ("enabled", "transport")
     list_per_page = 100
     search_fields = ("name", "key", "host", "terminal__sn", "terminal__alias")
-    actions = ("sync_now", "accept_units", "enable_polling", "disable_polling")
+    actions = ("sync_now", check, "accept_units", "enable_polling", "disable_polling")
     status = (
         *("state", "terminal", "stranger", "disabled_since", "open_alarms", "drift", "last_success", "next_poll"),
         *("failures", "lease", "recent_runs"),
@@ -129,6 +130,9 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
         counts = {Device._meta.verbose_name_plural: len(devices), SyncRun._meta.verbose_name_plural: runs}
         missing = set() if self.has_delete_permission(request) else {Device._meta.verbose_name}
         return [str(device) for device in devices], counts, missing, []
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("devices.operate_device"))
 
     @admin.action(description="Sync now", permissions=["change"])
     def sync_now(self, request: HttpRequest, queryset: QuerySet[Device]) -> None:
