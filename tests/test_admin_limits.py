@@ -13,7 +13,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from devices.models import Device, SyncRun
-from iclock.models import Biodata, QuarantinedRecord, Terminal, TerminalCommand, Transaction
+from iclock.domain.alarms import raise_alarm
+from iclock.models import Alarm, Biodata, QuarantinedRecord, Terminal, TerminalCommand, Transaction
 from iclock.punch import Source
 from personnel.models import Area, AreaLimit, Department, Employee, Resignation, StaffToken
 from zkbio.accounts.domain.tokens import live_token
@@ -22,7 +23,7 @@ from zkbio.accounts.models import User
 pytestmark = pytest.mark.django_db
 
 LIMITED = [Area, Employee, Resignation, StaffToken, Terminal, TerminalCommand, Transaction, Biodata, QuarantinedRecord]
-LIMITED += [Device, SyncRun]
+LIMITED += [Alarm, Device, SyncRun]
 SITES = [f"admin:{model._meta.app_label}_{model._meta.model_name}" for model in LIMITED]
 
 
@@ -41,6 +42,7 @@ def make_site(name: str) -> Site:
     live_token(StaffToken, employee=person)
     terminal = Terminal.objects.create(sn=name, alias=name, area=area)
     TerminalCommand.objects.create(terminal=terminal, kind="reboot", result=name)
+    raise_alarm(terminal, Alarm.Kind.AWAY, name)
     template = Biodata(employee=person, bio_type=1, bio_no=0, major_ver="10", sn=name)
     template.template = b"ridges"
     template.save()
@@ -79,7 +81,7 @@ def inside() -> Site:
 
 @pytest.fixture
 def outside() -> Site:
-    return make_site("elsewhere")
+    return make_site("outlying")
 
 
 @pytest.fixture
@@ -96,14 +98,14 @@ def limited(inside: Site, outside: Site, client: Client) -> Client:
 def test_lists_show_what_lies_inside(site: str, limited: Client) -> None:
     page = limited.get(reverse(f"{site}_changelist")).content.decode()
 
-    assert ("inside" in page, "elsewhere" in page) == (True, False)
+    assert ("inside" in page, "outlying" in page) == (True, False)
 
 
 @pytest.mark.parametrize("label", sorted(model._meta.label for model in admin.site._registry))
 def test_no_list_names_what_lies_outside(label: str, limited: Client) -> None:
     page = limited.get(reverse(f"admin:{label.lower().replace('.', '_')}_changelist"))
 
-    assert (page.status_code, "elsewhere" in page.content.decode()) == (200, False)
+    assert (page.status_code, "outlying" in page.content.decode()) == (200, False)
 
 
 @pytest.mark.parametrize("model", LIMITED, ids=SITES)
@@ -158,7 +160,7 @@ def test_a_save_keeps_the_areas_outside(inside: Site, outside: Site, limited: Cl
 
     inside.person.refresh_from_db()
     areas = set(inside.person.areas.values_list("area_code", flat=True))
-    assert (inside.person.mobile, areas) == ("1", {"annexe", "elsewhere"})
+    assert (inside.person.mobile, areas) == ("1", {"annexe", "outlying"})
 
 
 def test_nobody_is_deleted_who_is_elsewhere_too(inside: Site, outside: Site, limited: Client) -> None:
