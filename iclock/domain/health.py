@@ -103,12 +103,11 @@ def grouped(number: int) -> str:
 
 
 def _bring_up_to_date(terminal: Terminal, report: Report) -> None:
-    told = {name: getattr(report, name) for count, capacity, _ in STORES for name in (count, capacity)}
-    news = {
-        name: value
-        for name, value in told.items()
-        if value is not None and (value or name.endswith("_count")) and value != getattr(terminal, name)
-    }
+    least = {count: 0 for count, _, _ in STORES} | {capacity: 1 for _, capacity, _ in STORES}
+    told = {name: getattr(report, name) for name in least}
+    # Units say anything, -1 included.
+    known = {name: value for name, value in told.items() if value is not None and value >= least[name]}
+    news = {name: value for name, value in known.items() if value != getattr(terminal, name)}
     if news:
         Terminal.objects.filter(pk=terminal.pk).update(**news)
         for name, value in news.items():

@@ -53,6 +53,14 @@ def test_what_was_not_told_stays_as_it_was(terminal: Terminal) -> None:
     assert (presence.clock_drift, presence.clock_read_at) == (3, HEARD_AT)
 
 
+def test_what_no_store_can_hold_was_not_told(terminal: Terminal) -> None:
+    hear(terminal)
+    hear(terminal, user_count=-1, face_capacity=-1, fp_count=7)
+
+    terminal.refresh_from_db()
+    assert (terminal.user_count, terminal.face_capacity, terminal.fp_count) == (100, 500, 7)
+
+
 def test_a_store_that_was_emptied_is_empty(terminal: Terminal) -> None:
     hear(terminal)
     hear(terminal, transaction_count=0)
