@@ -61,7 +61,7 @@ class Step(NamedTuple):
 
 def find_broken(stage: str, error: TerminalError) -> Step:
     """A conversation that broke off at ``stage``. The driver's own words are English, and tell more."""
-    english = error.code not in _BROKEN or translation.get_language() == "en"
+    english = error.code not in _BROKEN or (translation.get_language() or "en").startswith("en")
     sentence = str(error) if english else _(_BROKEN[error.code])
     return Step(stage, False, sentence, _(_MEND[error.code]) if error.code in _MEND else "")
 

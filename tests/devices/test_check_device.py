@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -43,6 +44,7 @@ from devices.simulator import (
 )
 from iclock.models import QuarantinedRecord, Terminal, Transaction
 from tests.devices.conftest import MORNING, PEOPLE, a_log
+from zkbio.launcher.processes import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROOT = Path(__file__).resolve().parents[2]
@@ -406,11 +408,31 @@ def test_a_registered_device_is_checked_by_its_id_or_its_address(device: Device,
         assert "It is CKJF201260077, but OTHER1 belongs there." in capsys.readouterr().out
 
 
+@override_settings(LIVE_WAIT_SECONDS=0.4)
 def test_a_device_that_somebody_talks_to_is_left_alone(device: Device, unit: SimulatedTerminal) -> None:
     with hold(device.pk), pytest.raises(CommandError, match="Somebody is talking to Gate"):
         call_command("check_device", device.key)
 
     assert list(unit.journal) == []
+
+
+def test_a_visit_that_is_going_on_is_waited_for(device: Device, capsys: Any) -> None:
+    with ThreadPoolExecutor(1) as thread, ExitStack() as held:
+        held.enter_context(hold(device.pk))
+        waiting = thread.submit(closing_call, "check_device", device.key)
+        assert not wait_until(waiting.done, 0.5)
+        held.close()
+        waiting.result(timeout=30)
+
+    assert capsys.readouterr().out.splitlines()[-1] == WELL
+
+
+def closing_call(*words: str) -> None:
+    try:
+        with translation.override("en"):
+            call_command(*words)
+    finally:
+        connection.close()
 
 
 def test_an_id_that_nobody_has_is_a_sentence(db: None) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from getpass import getpass
 from typing import Any, Final
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
@@ -23,6 +25,8 @@ from devices.models import Device
 
 _KEY_VARIABLE: Final = "DEVICE_COMM_KEY"
 _MAX_LINE: Final = 64
+# How often a busy device is asked for.
+_BLINK: Final = 0.2
 _BUSY: Final = "Somebody is talking to %s just now, and a unit talks to one at a time: try again in a minute."
 
 
@@ -103,15 +107,19 @@ def _typed_key(options: dict[str, Any]) -> str:
 
 @contextmanager
 def _turn(device: Device | None) -> Iterator[None]:
-    """A registered device is nobody else's meanwhile."""
+    """A registered device is nobody else's meanwhile; a visit that is going on is waited for."""
     if device is None:
         yield
         return
-    try:
-        with hold(device.pk):
-            yield
-    except BusyError as error:
-        raise CommandError(_BUSY % device) from error
+    with ExitStack() as held:
+        for _try in range(max(1, round(settings.LIVE_WAIT_SECONDS / _BLINK))):
+            with suppress(BusyError):
+                held.enter_context(hold(device.pk))
+                break
+            time.sleep(_BLINK)
+        else:
+            raise CommandError(_BUSY % device)
+        yield
 
 
 def _line(step: Step) -> str:
