@@ -16,6 +16,7 @@ from devices.domain.memory import FORGOTTEN
 from devices.driver.errors import TerminalError
 from devices.driver.session import Identity
 from devices.models import Device
+from iclock.domain import presence
 from iclock.domain.alarms import Kind, end_alarm, raise_alarm
 from iclock.models import Alarm, Terminal
 from zkbio.accounts.domain.audit import record
@@ -134,7 +135,9 @@ def accept_unit(device: Device, *, actor: object) -> Terminal:
         detail = {"id": mine.key, "sn": serial, "former_sn": former.sn if former else ""}
         record(actor=actor, action="devices.accept_unit", subject=str(mine), detail=detail)
         if former is not None:
-            end_alarm(former, Kind.WRONG_UNIT, f"{serial} was accepted in its place.")
+            presence.expect_no_more(former)
+            for kind in (Kind.WRONG_UNIT, Kind.AWAY):
+                end_alarm(former, kind, f"{serial} was accepted in its place.")
         end_alarm(terminal, Kind.WRONG_UNIT, f"It was accepted as device {mine.key}.")
         judge_twins({serial, former.sn if former else ""})
     return terminal

@@ -28,16 +28,15 @@ INSERT INTO iclock_alarm (terminal_id, kind, sentence, ending, opened_at) VALUES
 ON CONFLICT (terminal_id, kind) WHERE closed_at IS NULL DO NOTHING"""
 
 # What somebody else holds at the moment is passed over: the next sweep comes in a minute. A terminal that was never
-# heard of isn't away: it hasn't come yet.
+# heard of isn't away: it hasn't come yet, or it isn't expected any more.
 _AWAY: Final = """
 INSERT INTO iclock_alarm (terminal_id, kind, sentence, ending, opened_at)
 SELECT terminal.id, 'away', 'Not heard of since ' || to_char(
-    coalesce(presence.last_activity, presence.since) AT TIME ZONE %(zone)s, 'YYYY-MM-DD HH24:MI'
+    presence.last_activity AT TIME ZONE %(zone)s, 'YYYY-MM-DD HH24:MI'
 ) || ': look at its power, its network and its address.', '', now()
 FROM iclock_terminal terminal JOIN iclock_terminalpresence presence ON presence.terminal_id = terminal.id
 WHERE terminal.admission = 'approved' AND NOT presence.online
-    AND coalesce(presence.last_activity, presence.since)
-        < now() - make_interval(mins => coalesce(terminal.away_minutes, %(minutes)s))
+    AND presence.last_activity < now() - make_interval(mins => coalesce(terminal.away_minutes, %(minutes)s))
     AND NOT EXISTS (
         SELECT FROM iclock_alarm alarm
         WHERE alarm.terminal_id = terminal.id AND alarm.kind = 'away' AND alarm.closed_at IS NULL

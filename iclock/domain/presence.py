@@ -28,3 +28,9 @@ def mark_offline(terminal: Terminal, *, reason: str) -> None:
     """The terminal could not be reached, or has not reported for too long."""
     if TerminalPresence.objects.filter(terminal=terminal, online=True).update(online=False, since=Now()):
         _log.warning("Terminal %s (%s) is offline: %s", terminal.sn, terminal.alias, reason)
+
+
+def expect_no_more(terminal: Terminal) -> None:
+    """Another unit took its place: it isn't away, it just isn't there. What is known of its punches stays."""
+    TerminalPresence.objects.filter(terminal=terminal, online=True).update(online=False, since=Now())
+    TerminalPresence.objects.filter(terminal=terminal).update(last_activity=None)

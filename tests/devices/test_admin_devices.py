@@ -15,8 +15,10 @@ from django.utils.html import strip_tags
 
 from devices.domain.registry import register_device
 from devices.models import Device, SyncRun
-from iclock.models import Terminal
-from zkbio.accounts.models import User
+from iclock.domain.alarms import raise_alarm
+from iclock.domain.completeness import move_complete_until
+from iclock.models import Terminal, TerminalPresence
+from zkbio.accounts.models import AuditEntry, User
 
 pytestmark = pytest.mark.django_db
 
@@ -224,3 +226,63 @@ def test_deleting_a_device_keeps_its_terminal_and_takes_its_runs(admin_client, d
     run(device, "ok")
     admin_client.post(reverse("admin:devices_device_delete", args=[device.pk]), {"post": "yes"})
     assert (Device.objects.count(), SyncRun.objects.count(), Terminal.objects.count()) == (0, 0, 1)
+
+
+def test_quiet_hours_are_entered_shown_and_heeded_at_once(admin_client, device):
+    Device.objects.update(next_poll_at=timezone.now(), time_zone="UTC")
+    there = timezone.now()
+    hours = {"quiet_from": f"{there - timedelta(hours=1):%H:%M}", "quiet_until": f"{there + timedelta(hours=1):%H:%M}"}
+    assert admin_client.post(change(device), form(time_zone="UTC", **hours)).status_code == 302
+    device.refresh_from_db()
+    assert {name: f"{getattr(device, name):%H:%M}" for name in hours} == hours
+    assert timedelta(minutes=58) < device.next_poll_at - there < timedelta(minutes=61)
+    assert "To be read within seconds: 1." in do(admin_client, "sync_now", device)
+    device.refresh_from_db()
+    assert device.next_poll_at <= timezone.now()
+
+
+@pytest.mark.parametrize(("given", "missing"), [("quiet_from", "quiet_until"), ("quiet_until", "quiet_from")])
+def test_quiet_hours_without_an_end_or_a_beginning_are_an_error_at_that_field(admin_client, device, given, missing):
+    answer = admin_client.post(change(device), form(**{given: "22:00"}))
+    assert answer.context["adminform"].form.errors == {
+        missing: ["Quiet hours have a beginning and an end: give both, or none."]
+    }
+
+
+@pytest.fixture
+def swapped(device: Device) -> Device:
+    """Another unit answers than the one that is known there."""
+    device.terminal = Terminal.objects.create(sn="OLD1", alias="Door")
+    device.stranger_sn = "NEW1"
+    device.save()
+    run(device, "failed", error_code="identity", error="10.0.0.5 answers as NEW1.")
+    raise_alarm(device.terminal, "wrong_unit", "10.0.0.5 answers as NEW1.")
+    return device
+
+
+def test_a_page_shows_who_answers_what_is_locked_and_how_the_clock_is(admin_client, swapped):
+    Device.objects.update(disabled_at=timezone.now())
+    move_complete_until(swapped.terminal, timezone.now())
+    TerminalPresence.objects.update(clock_drift=-125, clock_read_at=timezone.now())
+    html = admin_client.get(change(swapped)).text
+    told = ("NEW1", "2 min 5 s behind", "Another unit answers: 10.0.0.5 answers as NEW1.", "disabled since")
+    assert [words.lower() in html.lower() for words in told] == [True] * 4
+    assert "Another unit answers: NEW1" in admin_client.get(LIST).text
+
+
+def test_the_unit_that_answers_is_accepted_by_an_action(admin_client, swapped):
+    assert "Door is Door (NEW1) from now on." in do(admin_client, "accept_units", swapped)
+    swapped.refresh_from_db()
+    assert (swapped.terminal.sn, swapped.stranger_sn) == ("NEW1", "")
+    entry = AuditEntry.objects.get(action="devices.accept_unit")
+    assert (entry.actor, entry.detail["former_sn"]) == ("admin", "OLD1")
+    assert "there is none to accept" in do(admin_client, "accept_units", swapped)
+
+
+def test_who_may_only_look_accepts_nothing(client, swapped):
+    looker = User.objects.create_user("looker", is_staff=True)
+    looker.user_permissions.add(Permission.objects.get(codename="view_device"))
+    client.force_login(looker)
+    do(client, "accept_units", swapped)
+    swapped.refresh_from_db()
+    assert swapped.stranger_sn == "NEW1"

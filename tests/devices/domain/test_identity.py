@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from io import StringIO
 from threading import Barrier
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.models.functions import Now
 
 from devices import protocol
 from devices.domain.identity import NotAcceptedError, accept_unit
@@ -19,7 +20,8 @@ from devices.domain.sync import sync_device
 from devices.models import Device, SyncRun
 from devices.simulator import Fault, Faults, SimPunch, SimulatedTerminal, TerminalSpec
 from devices.simulator.state import Counts
-from iclock.models import Alarm, Terminal, Transaction
+from iclock.domain.alarms import check_away
+from iclock.models import Alarm, Terminal, TerminalPresence, Transaction
 from personnel.models import Area
 from zkbio.accounts.models import AuditEntry
 
@@ -97,6 +99,25 @@ def test_an_accepted_unit_takes_the_place_of_the_former_one_and_is_read_from_its
     assert (run.outcome, run.new, fresh(replaced).terminal) == ("ok", 1, terminal)
     assert Transaction.objects.filter(terminal_sn=OLD).count() == 3_000
     assert Terminal.objects.filter(sn=OLD).exists()
+
+
+def test_nobody_waits_for_a_unit_that_was_replaced(replaced: Device, unit: SimulatedTerminal) -> None:
+    visit(replaced)
+    TerminalPresence.objects.update(last_activity=Now() - timedelta(days=1))
+    reached = TerminalPresence.objects.get().complete_until
+    check_away()
+    assert ("away", OLD, True) in alarms()
+
+    accept_unit(fresh(replaced), actor="somebody")
+    check_away()
+
+    assert [kind for kind, _, is_open in alarms() if is_open] == []
+    assert TerminalPresence.objects.get(terminal__sn=OLD).complete_until == reached is not None
+    unit.options[SERIAL] = OLD
+    visit(replaced)
+    accept_unit(fresh(replaced), actor="somebody")
+    assert visit(replaced).outcome == "ok"
+    assert TerminalPresence.objects.get(terminal__sn=OLD).last_activity is not None
 
 
 def test_a_unit_that_is_known_keeps_its_own_place_and_is_admitted(replaced: Device) -> None:
