@@ -129,7 +129,7 @@ def read_line(text: str, layout: Layout) -> Decoded:
     if len(text) > MAX_LINE:
         return Decoded(None, f"the line is longer than {MAX_LINE} characters; its beginning is kept")
     if not 2 <= len(fields) <= layout.most:
-        return Decoded(None, f"{len(fields)} fields with TABs between them; an export has 2 to {layout.most}")
+        return Decoded(None, f"fields with TABs between them: {len(fields)}; an export has 2 to {layout.most}")
     moment = _field(fields, layout.time)
     wall = _read_time(moment)
     if wall is None:

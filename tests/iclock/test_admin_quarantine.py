@@ -107,7 +107,7 @@ def test_what_a_record_says_by_now_is_shown_beside_its_bytes(admin_client: Clien
 
     assert "2026-03-02 08:00:00, state 0, verified by 1, nobody (it names only number 513" in texts[0]
     assert "2026-03-02 08:00:00, state 0, verified by 1, employee 7" in texts[1]
-    assert "1 fields with TABs between them" in texts[2]
+    assert "fields with TABs between them: 1" in texts[2]
 
 
 def test_a_record_of_nobody_is_assigned_after_a_page_that_asks_whose_it_was(admin_client: Client, kept: Any) -> None:

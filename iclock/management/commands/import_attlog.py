@@ -57,7 +57,10 @@ class Command(BaseCommand):
             f" {counts.quarantined} quarantined."
         )
         if counts.quarantined:
-            raise CommandError("Bad lines can be looked at and tried again in the quarantine.")
+            now = (
+                "would be put into the quarantine" if dry_run else "can be looked at and tried again in the quarantine"
+            )
+            raise CommandError(f"Bad lines {now}.")
 
 
 def _terminal(serial: str, file_name: str) -> Terminal:

@@ -55,8 +55,8 @@ def test_a_line_of_any_generation_is_a_punch(line: bytes, punch: Punch) -> None:
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
-        (b"7", "1 fields with TABs between them; an export has 2 to 8"),
-        (b"7\t2026-03-02 08:00:00\t1\t0\t1\t0\t0\t0\t0", "9 fields with TABs between them; an export has 2 to 8"),
+        (b"7", "fields with TABs between them: 1; an export has 2 to 8"),
+        (b"7\t2026-03-02 08:00:00\t1\t0\t1\t0\t0\t0\t0", "fields with TABs between them: 9; an export has 2 to 8"),
         (b"7\t2026-02-31 08:00:00\t1\t0\t1\t0", "no calendar has the time 2026-02-31 08:00:00"),
         (b"7\t2026-03-02 24:00:00\t1\t0\t1\t0", "no calendar has the time 2026-03-02 24:00:00"),
         (b"7\t0000-03-02 08:00:00\t1\t0\t1\t0", "no calendar has the time 0000-03-02 08:00:00"),

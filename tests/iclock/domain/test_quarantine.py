@@ -90,7 +90,7 @@ def test_what_can_be_read_by_now_becomes_a_punch_of_its_terminal_and_source(
         (NOBODY_40, Source.PULL, "the user id is empty, zero or no text"),
         (bytes(49), Source.PULL, "49 bytes are no row of a log; rows have 40, 16, 8"),
         (b"7\t2026-02-31 08:00:00", Source.IMPORT, "no calendar has the time 2026-02-31 08:00:00"),
-        (b"\xff\xfe\0", Source.IMPORT, "1 fields with TABs between them; an export has 2 to 8"),
+        (b"\xff\xfe\0", Source.IMPORT, "fields with TABs between them: 1; an export has 2 to 8"),
         (b"7\t2026-03-02 08:00:00", Source.MANUAL, "nothing here reads records of manual"),
         (
             punch_to_bytes(Punch("7" * 25, EIGHT, 0, 1)),
