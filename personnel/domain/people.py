@@ -24,6 +24,7 @@ EVERYTHING: Final = Scope()
 # What terminals know of a person, beside the areas.
 _TOLD: Final = frozenset(
     {"first_name", "last_name", "card_no", "dev_privilege", "verify_mode", "device_password", "device_password_sealed"}
+    | {"enable_attendance"}  # who is no part of attendance belongs on no terminal
 )
 _Lives = Employee.areas.through
 

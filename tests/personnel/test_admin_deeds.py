@@ -49,6 +49,15 @@ def form(**changes: Any) -> dict[str, Any]:
     return {**typed, **flags, "hire_date": "", "verify_mode": -1, "app_status": 0, "app_role": 1, **changes}
 
 
+def test_ending_somebodys_attendance_is_news(admin_client: Client, person: Employee, news: list[Any]) -> None:
+    ended = form()
+    del ended["enable_attendance"]
+
+    assert admin_client.post(f"{PEOPLE}{person.pk}/change/", ended).status_code == 302
+
+    assert news == [({2}, {"7"})]
+
+
 def test_saving_moving_and_deleting_is_news(admin_client: Client, person: Employee, news: list[Any]) -> None:
     at = f"{PEOPLE}{person.pk}/change/"
     admin_client.post(at, form(city="Here"))
