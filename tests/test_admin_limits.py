@@ -154,6 +154,7 @@ def test_a_save_keeps_the_areas_outside(inside: Site, outside: Site, limited: Cl
         "verify_mode": -1,
         "app_status": 0,
         "app_role": 1,
+        "enable_attendance": "on",
     }
 
     limited.post(reverse("admin:personnel_employee_change", args=[inside.person.pk]), typed)

@@ -28,7 +28,7 @@ def asker(user: User, **headers: str) -> Ask:
 
     def ask(method: str, path: str, body: Any = None) -> tuple[int, Any]:
         client = Client(headers={"Authorization": f"Token {token}", **headers})
-        sent = {} if body is None else {"data": orjson.dumps(body), "content_type": "application/json"}
+        sent: dict[str, Any] = {} if body is None else {"data": orjson.dumps(body), "content_type": "application/json"}
         return answered(client.generic(method, path, **sent))
 
     return ask
