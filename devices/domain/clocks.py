@@ -48,10 +48,11 @@ class DatabaseClock(NamedTuple):
 
 
 class Correction(NamedTuple):
-    """What came of setting a clock that was ``drift`` ahead: what it shows then, or why it wasn't set."""
+    """What came of setting a clock that was ``drift`` ahead: what it then showed and when, or why it wasn't set."""
 
     drift: timedelta
     shown: datetime | None = None
+    at: datetime | None = None
     error: TerminalError | None = None
 
 
@@ -116,7 +117,8 @@ def correct_clock(session: TerminalSession, device: Device, drift: timedelta | N
         connection.close()
     if right is None:
         return None
-    return Correction(drift, shown=session.set_clock(wall_at(right.now(), zone_of(device))))
+    shown = session.set_clock(wall_at(right.now(), zone_of(device)))
+    return Correction(drift, shown=shown, at=right.now())
 
 
 def record_correction(device: Device, correction: Correction) -> None:

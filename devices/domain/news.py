@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from devices.domain import clocks
+from devices.domain.clocks import Correction
 from devices.domain.lease import Lease, confirm
 from devices.domain.memory import Loss, loss_of, remember, rows_held
 from devices.driver.session import Sizes
@@ -80,8 +81,12 @@ def _doubtful(
     return clocks.doubtful(heard.wall, drift, since_last=since_last, reading=now - heard.at)
 
 
-def report_of(heard: Heard, drift: timedelta | None) -> Report:
-    sizes = heard.sizes
+def report_of(news: News, heard: Heard, correction: Correction | None) -> Report:
+    """A clock that was set is as it is since then: whoever lets it be set needn't hear that it was wrong."""
+    sizes, drift, at = heard.sizes, news.drift, heard.at
+    if correction is not None and correction.shown is not None and correction.at is not None:
+        at = correction.at
+        drift = clocks.drift_of(correction.shown, at, zone(news.terminal.time_zone))
     return Report(
         user_count=sizes.users,
         fp_count=sizes.fingers,
@@ -92,7 +97,7 @@ def report_of(heard: Heard, drift: timedelta | None) -> Report:
         face_capacity=sizes.face_capacity,
         transaction_capacity=sizes.punch_capacity,
         drift=clocks.seconds_of(drift),
-        heard_at=heard.at,
+        heard_at=at,
     )
 
 

@@ -246,7 +246,7 @@ def _succeeded(occasion: Occasion, visit: Visit, stored: Stored) -> SyncRun:
         if not stored.written:
             write_news_of_terminal(news)
         note_right_unit(device, lease, news.terminal)
-        health.note_contact(news.terminal, report_of(visit.heard(), news.drift))
+        health.note_contact(news.terminal, report_of(news, visit.heard(), visit.correction))
         if visit.correction is not None:
             clocks.record_correction(device, visit.correction)
     return run

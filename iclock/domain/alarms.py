@@ -28,7 +28,7 @@ INSERT INTO iclock_alarm (terminal_id, kind, sentence, ending, opened_at) VALUES
 ON CONFLICT (terminal_id, kind) WHERE closed_at IS NULL DO NOTHING"""
 
 # What somebody else holds at the moment is passed over: the next sweep comes in a minute. A terminal that was never
-# heard of isn't away: it hasn't come yet, or it isn't expected any more.
+# heard of isn't away: it hasn't come yet, or it isn't expected any more. Where another unit answers, that is told.
 _AWAY: Final = """
 INSERT INTO iclock_alarm (terminal_id, kind, sentence, ending, opened_at)
 SELECT terminal.id, 'away', 'Not heard of since ' || to_char(
@@ -39,7 +39,7 @@ WHERE terminal.admission = 'approved' AND NOT presence.online
     AND presence.last_activity < now() - make_interval(mins => coalesce(terminal.away_minutes, %(minutes)s))
     AND NOT EXISTS (
         SELECT FROM iclock_alarm alarm
-        WHERE alarm.terminal_id = terminal.id AND alarm.kind = 'away' AND alarm.closed_at IS NULL
+        WHERE alarm.terminal_id = terminal.id AND alarm.kind IN ('away', 'wrong_unit') AND alarm.closed_at IS NULL
     )
 ORDER BY terminal.id FOR KEY SHARE OF terminal SKIP LOCKED
 ON CONFLICT (terminal_id, kind) WHERE closed_at IS NULL DO NOTHING

@@ -18,7 +18,7 @@ WHERE known.complete_until IS NULL OR known.complete_until < excluded.complete_u
 
 
 def complete_until(heard_at: datetime, drift: timedelta | None, *, tolerance: timedelta) -> datetime | None:
-    """The moment up to which a log is complete that was read whole after its clock was heard at ``heard_at``.
+    """The moment before which nothing is missing of a log that was read whole after the clock was heard, ``heard_at``.
 
     A punch made before then is in the log; on a clock that is behind it is stamped earlier, so the stamps are complete
     only up to what the clock showed. None when nobody knows at which stamps the punches of now lie: the clock tells

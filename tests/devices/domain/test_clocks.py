@@ -92,6 +92,8 @@ def test_a_clock_that_is_off_is_set_to_the_local_time_and_the_trail_says_so(
     run = visit(device)
 
     assert abs(error_of(unit, where)) < timedelta(seconds=3)
+    assert [alarm.kind for alarm in Alarm.objects.open()] == []
+    assert abs(TerminalPresence.objects.get().clock_drift or 0) < 3
     (told,) = trail()
     assert abs(float(str(told["was_ahead_seconds"])) - off.total_seconds()) < 3
     assert run.outcome == "unchanged"
@@ -204,6 +206,15 @@ def test_a_wrong_clock_is_one_alarm_until_it_is_right(device: Device, unit: Simu
     visit(device)
 
     assert Alarm.objects.get().closed_at is not None
+
+
+def test_a_clock_that_is_set_at_once_is_no_alarm(device: Device, unit: SimulatedTerminal) -> None:
+    corrected(device)
+    unit.shift_clock(HOUR)
+
+    assert abs((visit(device).drift or 0) - 3_600) < 3
+
+    assert Alarm.objects.count() == 0
 
 
 def complete_until() -> datetime | None:

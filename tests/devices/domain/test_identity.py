@@ -102,11 +102,11 @@ def test_an_accepted_unit_takes_the_place_of_the_former_one_and_is_read_from_its
 
 
 def test_nobody_waits_for_a_unit_that_was_replaced(replaced: Device, unit: SimulatedTerminal) -> None:
-    visit(replaced)
-    TerminalPresence.objects.update(last_activity=Now() - timedelta(days=1))
-    reached = TerminalPresence.objects.get().complete_until
+    TerminalPresence.objects.update(online=False, last_activity=Now() - timedelta(days=1))
     check_away()
-    assert ("away", OLD, True) in alarms()
+    visit(replaced)
+    reached = TerminalPresence.objects.get().complete_until
+    assert alarms() == [("away", OLD, True), ("wrong_unit", OLD, True)]
 
     accept_unit(fresh(replaced), actor="somebody")
     check_away()
@@ -118,6 +118,15 @@ def test_nobody_waits_for_a_unit_that_was_replaced(replaced: Device, unit: Simul
     accept_unit(fresh(replaced), actor="somebody")
     assert visit(replaced).outcome == "ok"
     assert TerminalPresence.objects.get(terminal__sn=OLD).last_activity is not None
+
+
+def test_a_unit_in_whose_place_another_answers_is_not_away_as_well(replaced: Device) -> None:
+    visit(replaced)
+    TerminalPresence.objects.update(last_activity=Now() - timedelta(days=1))
+
+    check_away()
+
+    assert alarms() == [("wrong_unit", OLD, True)]
 
 
 def test_a_unit_that_is_known_keeps_its_own_place_and_is_admitted(replaced: Device) -> None:
