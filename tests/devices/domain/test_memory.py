@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -18,11 +19,12 @@ ROOM = 100
 
 def log(width: int, *numbers: int, uid: int = 1) -> Rows:
     """One row for each number: its minute."""
-    pack = {
+    packers: dict[int, Callable[[int], bytes]] = {
         8: lambda moment: PUNCH_8.pack(uid, 1, moment, 0),
         16: lambda moment: PUNCH_16.pack(7, moment, 1, 0, 0),
         40: lambda moment: PUNCH_40.pack(uid, b"7", 1, moment, 0, b""),
-    }[width]
+    }
+    pack = packers[width]
     return Rows(width, b"".join(pack(encode_time(MORNING + timedelta(minutes=number))) for number in numbers))
 
 
