@@ -13,7 +13,7 @@ class DevicesConfig(AppConfig):
         from devices.domain.groups import share_after_migrate  # noqa: PLC0415 - these need the models
         from devices.domain.identity import judge_remaining_twins  # noqa: PLC0415
         from devices.domain.quarantine import read_kept_row  # noqa: PLC0415
-        from devices.domain.registry import announce_change, end_polling_of_terminal  # noqa: PLC0415
+        from devices.domain.registry import announce_change, end_polling_of_terminal, wait_no_more  # noqa: PLC0415
         from devices.domain.registry_file import write_after_change  # noqa: PLC0415
         from devices.domain.schedule import call_devices  # noqa: PLC0415
         from devices.models import Device  # noqa: PLC0415
@@ -27,5 +27,6 @@ class DevicesConfig(AppConfig):
         pre_delete.connect(end_polling_of_terminal, sender=Terminal)
         post_save.connect(announce_change, sender=Device)
         post_delete.connect(announce_change, sender=Device)
+        post_delete.connect(wait_no_more, sender=Device)
         post_delete.connect(judge_remaining_twins, sender=Device)
         post_migrate.connect(share_after_migrate, sender=self)

@@ -18,7 +18,7 @@ from devices.admin.checks import check
 from devices.admin.runs import failure_in_words
 from devices.domain import clocks, registry_file, schedule
 from devices.domain.identity import NotAcceptedError, accept_unit
-from devices.domain.registry import check_encoding, check_host, normalise_key, parse_comm_key, set_polled
+from devices.domain.registry import check_encoding, check_host, normalise_key, note_polling, parse_comm_key, set_polled
 from devices.models import Device, SyncRun
 from iclock.domain.health import drift_in_words
 from iclock.models import Alarm
@@ -120,6 +120,8 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
         super().save_model(request, obj, form, change)
         if change and not set(_QUIET).isdisjoint(form.changed_data):
             schedule.spare_quiet_hours(obj, now=timezone.now(), where=clocks.zone_of(obj))
+        if "enabled" in form.changed_data:
+            note_polling([obj.pk])
         if _DIALLED_BY.intersection(form.changed_data):
             schedule.request_sync([obj.pk])
 

@@ -135,10 +135,12 @@ def accept_unit(device: Device, *, actor: object) -> Terminal:
         detail = {"id": mine.key, "sn": serial, "former_sn": former.sn if former else ""}
         record(actor=actor, action="devices.accept_unit", subject=str(mine), detail=detail)
         if former is not None:
-            presence.expect_no_more(former)
+            presence.expect_no_more([former.pk])
             for kind in (Kind.WRONG_UNIT, Kind.AWAY):
                 end_alarm(former, kind, f"{serial} was accepted in its place.")
         end_alarm(terminal, Kind.WRONG_UNIT, f"It was accepted as device {mine.key}.")
+        if mine.enabled:
+            presence.expect([terminal.pk])
         judge_twins({serial, former.sn if former else ""})
     return terminal
 

@@ -14,6 +14,7 @@ from devices.domain.addresses import AddressError, parse_host
 from devices.models import Device
 from devices.models.device import default_interval
 from devices.signals import devices_changed
+from iclock.domain import presence
 from iclock.models import Terminal
 
 # Registered where nobody registered anything yet, to show how it is done; nothing is known to answer there.
@@ -156,7 +157,24 @@ def parse_comm_key(text: str) -> int:
 
 def set_polled(device_ids: Iterable[int], *, enabled: bool) -> int:
     """Poll these devices from now on, or stop polling them; how many that changed."""
-    return Device.objects.filter(pk__in=list(device_ids), enabled=not enabled).update(enabled=enabled)
+    chosen = list(device_ids)
+    with transaction.atomic():
+        changed = Device.objects.filter(pk__in=chosen, enabled=not enabled).update(enabled=enabled)
+        note_polling(chosen)
+    return changed
+
+
+def note_polling(device_ids: Iterable[int]) -> None:
+    """Terminals are waited for while they are polled; one that nobody polls is not away."""
+    polled = dict(Device.objects.filter(pk__in=list(device_ids)).values_list("terminal", "enabled"))
+    presence.expect([pk for pk, enabled in polled.items() if enabled])
+    presence.expect_no_more([pk for pk, enabled in polled.items() if not enabled])
+
+
+def wait_no_more(*, instance: Device, **_signal: Any) -> None:
+    """After a device was deleted: nobody dials its terminal any more."""
+    if instance.terminal_id is not None:
+        presence.expect_no_more([instance.terminal_id])
 
 
 def end_polling_of_terminal(*, instance: Terminal, **_signal: Any) -> None:

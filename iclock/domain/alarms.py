@@ -28,14 +28,16 @@ INSERT INTO iclock_alarm (terminal_id, kind, sentence, ending, opened_at) VALUES
 ON CONFLICT (terminal_id, kind) WHERE closed_at IS NULL DO NOTHING"""
 
 # What somebody else holds at the moment is passed over: the next sweep comes in a minute. A terminal that was never
-# heard of isn't away: it hasn't come yet, or it isn't expected any more. Where another unit answers, that is told.
+# heard of isn't away: it hasn't come yet. One that is expected again is given a moment. Where another unit answers,
+# that is told.
 _AWAY: Final = """
 INSERT INTO iclock_alarm (terminal_id, kind, sentence, ending, opened_at)
 SELECT terminal.id, 'away', 'Not heard of since ' || to_char(
     presence.last_activity AT TIME ZONE %(zone)s, 'YYYY-MM-DD HH24:MI'
 ) || ': look at its power, its network and its address.', '', now()
 FROM iclock_terminal terminal JOIN iclock_terminalpresence presence ON presence.terminal_id = terminal.id
-WHERE terminal.admission = 'approved' AND NOT presence.online
+WHERE terminal.admission = 'approved' AND presence.expected AND NOT presence.online
+    AND presence.since < now() - interval '1 minute'
     AND presence.last_activity < now() - make_interval(mins => coalesce(terminal.away_minutes, %(minutes)s))
     AND NOT EXISTS (
         SELECT FROM iclock_alarm alarm
@@ -53,7 +55,7 @@ WITH over AS (
     JOIN iclock_terminal terminal ON terminal.id = alarm.terminal_id
     LEFT JOIN iclock_terminalpresence presence ON presence.terminal_id = terminal.id
     WHERE alarm.kind = 'away' AND alarm.closed_at IS NULL
-        AND (coalesce(presence.online, true) OR terminal.admission <> 'approved')
+        AND (coalesce(presence.online OR NOT presence.expected, true) OR terminal.admission <> 'approved')
     ORDER BY alarm.id FOR UPDATE OF alarm SKIP LOCKED
 )
 UPDATE iclock_alarm alarm SET closed_at = now(), ending = over.ending FROM over WHERE alarm.id = over.id

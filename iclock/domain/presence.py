@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 from django.db.models.functions import Now
 
@@ -30,7 +31,13 @@ def mark_offline(terminal: Terminal, *, reason: str) -> None:
         _log.warning("Terminal %s (%s) is offline: %s", terminal.sn, terminal.alias, reason)
 
 
-def expect_no_more(terminal: Terminal) -> None:
-    """Another unit took its place: it isn't away, it just isn't there. What is known of its punches stays."""
-    TerminalPresence.objects.filter(terminal=terminal, online=True).update(online=False, since=Now())
-    TerminalPresence.objects.filter(terminal=terminal).update(last_activity=None)
+def expect(terminal_ids: Iterable[int]) -> None:
+    """They are polled again: from now on they may be away."""
+    TerminalPresence.objects.filter(terminal__in=terminal_ids, expected=False).update(expected=True, since=Now())
+
+
+def expect_no_more(terminal_ids: Iterable[int]) -> None:
+    """They aren't polled any more, or another unit took their place: they aren't away, they just aren't there."""
+    TerminalPresence.objects.filter(terminal__in=terminal_ids, expected=True).update(
+        expected=False, online=False, since=Now()
+    )

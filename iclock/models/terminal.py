@@ -133,6 +133,9 @@ class TerminalPresence(models.Model):
     online = models.BooleanField(default=False)
     since = models.DateTimeField(help_text="When it became online or offline.")
     last_activity = models.DateTimeField(null=True)
+    expected = models.BooleanField(
+        db_default=True, help_text="Somebody waits for it: it is polled, or dials by itself. Else it is never away."
+    )
     push_time = models.DateTimeField(null=True)
     clock_drift = models.IntegerField("clock drift, seconds", null=True, help_text="How far its clock was ahead.")
     clock_read_at = models.DateTimeField(null=True)

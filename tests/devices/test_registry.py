@@ -18,6 +18,8 @@ from devices.domain.registry import (
     set_polled,
 )
 from devices.models import Device
+from iclock.domain import presence
+from iclock.models import Terminal, TerminalPresence
 
 GOOD = {"key": "door", "name": "Door", "host": "10.0.0.5"}
 
@@ -138,3 +140,22 @@ def test_polling_is_switched_for_those_that_change():
     assert set_polled([devices[0].pk], enabled=False) == 1
     assert set_polled([device.pk for device in devices], enabled=False) == 1
     assert Device.objects.filter(enabled=True).count() == 0
+
+
+@pytest.mark.django_db
+def test_a_terminal_is_waited_for_while_its_device_is_polled():
+    terminal = Terminal.objects.create(sn="SN9", alias="Door")
+    device = register_device(**GOOD)
+    Device.objects.update(terminal=terminal)
+    presence.mark_online(terminal)
+
+    def state():
+        return TerminalPresence.objects.values_list("expected", "online").get()
+
+    set_polled([device.pk], enabled=False)
+    assert state() == (False, False)
+    set_polled([device.pk], enabled=True)
+    assert state() == (True, False)
+    device.refresh_from_db()
+    device.delete()
+    assert state() == (False, False)

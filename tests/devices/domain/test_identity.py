@@ -102,7 +102,8 @@ def test_an_accepted_unit_takes_the_place_of_the_former_one_and_is_read_from_its
 
 
 def test_nobody_waits_for_a_unit_that_was_replaced(replaced: Device, unit: SimulatedTerminal) -> None:
-    TerminalPresence.objects.update(online=False, last_activity=Now() - timedelta(days=1))
+    yesterday = Now() - timedelta(days=1)
+    TerminalPresence.objects.update(online=False, since=yesterday, last_activity=yesterday)
     check_away()
     visit(replaced)
     reached = TerminalPresence.objects.get().complete_until

@@ -17,6 +17,7 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
 from iclock.domain.alarms import Kind, check_away, end_alarm, note_event, purge_alarms, raise_alarm
+from iclock.domain.presence import expect, expect_no_more
 from iclock.models import Alarm, Terminal, TerminalPresence
 
 pytestmark = pytest.mark.django_db
@@ -83,6 +84,20 @@ def test_a_terminal_that_is_online_is_not_away_however_long_nobody_asked_it(term
     heard(terminal, timedelta(days=2), online=True)
 
     assert check_away() == (0, 0)
+
+
+def test_a_terminal_that_nobody_waits_for_is_not_away_and_one_that_is_waited_for_again_is_given_a_moment(
+    terminal: Terminal,
+) -> None:
+    heard(terminal, LIMIT + SECOND)
+    check_away()
+    expect_no_more([terminal.pk])
+    assert (check_away(), Alarm.objects.get().ending) == ((0, 1), "Nobody waits for it any more.")
+
+    expect([terminal.pk])
+    assert check_away() == (0, 0)
+    TerminalPresence.objects.update(since=Now() - timedelta(minutes=2))
+    assert check_away() == (1, 0)
 
 
 def test_a_terminal_that_was_never_heard_of_is_not_away(terminal: Terminal) -> None:
