@@ -50,6 +50,7 @@ _REASONS: Final[Mapping[str, str | Promise]] = {
     "sealed_key": gettext_lazy("The device's password can't be opened: enter it again."),
     "identity": gettext_lazy("Another terminal answers at the device's address than the one that belongs there."),
     "blocked": gettext_lazy("The terminal is blocked."),
+    "doubt": gettext_lazy("Something doesn't agree, so the log was not cleared."),
     "storage": gettext_lazy("Nothing was lost, but storing failed."),
 }
 # These name other terminals, the operator's networks, what the database says: for the history, not for whoever asks.

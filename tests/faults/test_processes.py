@@ -67,10 +67,10 @@ def _queue_up(stack: Stack) -> threading.Event:
 
 
 def test_row_15_a_sync_killed_right_after_its_commit_has_stored_everything_once(stack: Stack) -> None:
-    """What follows the COMMIT is the note of presence: held up here, so that the process dies in between."""
+    """What follows the COMMIT is the run: held up here, so that the process dies in between."""
     with stack.units(1, punches=3_000) as (unit,):
         with (
-            stack.holding("LOCK TABLE iclock_terminalpresence IN ACCESS EXCLUSIVE MODE"),
+            stack.holding("LOCK TABLE devices_syncrun IN EXCLUSIVE MODE"),
             stack.start_sync(unit) as doomed,
         ):
             assert eventually(lambda: stack.stored(unit) == 3_000)

@@ -50,9 +50,11 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         device = _registered(options)
-        target = _target(device, options)
+        typed = _typed_key(options)
         with _turn(device):
-            steps = self._show(target, as_json=options["json"])
+            if device is not None:
+                device.refresh_from_db()  # as the visit left it that was waited for
+            steps = self._show(_target(device, options, typed), as_json=options["json"])
         if not steps[-1].ok:
             sys.exit(1)
 
@@ -85,12 +87,11 @@ def _host(text: str) -> str:
     return text
 
 
-def _target(device: Device | None, options: dict[str, Any]) -> Target:
+def _target(device: Device | None, options: dict[str, Any], typed: str) -> Target:
     target = Target(options["unit"]) if device is None else target_of(device)
     given = {name: options[name] for name in ("port", "timeout") if options[name] is not None}
     if options["udp"]:
         given["udp"] = True
-    typed = _typed_key(options)
     if typed:
         try:
             given["comm_key"] = parse_comm_key(typed)

@@ -33,8 +33,9 @@ class WebProcess:
         return worker
 
     def temporary_files(self) -> int:
-        """Open ones that have no name any more; gunicorn has one itself, by which it shows that it lives."""
-        opened = Path(f"/proc/{self.worker().pid}/fd").iterdir()
+        """Open ones that have no name any more; gunicorn has one itself, by which it shows that it lives,
+        and its output is the test's."""
+        opened = (each for each in Path(f"/proc/{self.worker().pid}/fd").iterdir() if int(each.name) > 2)
         names = [str(number.readlink()) for number in opened if number.is_symlink()]
         return sum(name.endswith(" (deleted)") and "/wgunicorn-" not in name for name in names)
 
