@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.models.functions import Now
 from django.test import override_settings
 from django.utils import translation
 
@@ -416,11 +417,13 @@ def test_a_device_that_somebody_talks_to_is_left_alone(device: Device, unit: Sim
     assert list(unit.journal) == []
 
 
-def test_a_visit_that_is_going_on_is_waited_for(device: Device, capsys: Any) -> None:
+def test_a_visit_that_is_going_on_is_waited_for_and_what_it_did_is_over_then(device: Device, capsys: Any) -> None:
     with ThreadPoolExecutor(1) as thread, ExitStack() as held:
         held.enter_context(hold(device.pk))
+        Device.objects.update(disabled_at=Now())
         waiting = thread.submit(closing_call, "check_device", device.key)
         assert not wait_until(waiting.done, 0.5)
+        Device.objects.update(disabled_at=None)
         held.close()
         waiting.result(timeout=30)
 
@@ -436,7 +439,7 @@ def closing_call(*words: str) -> None:
 
 
 def test_an_id_that_nobody_has_is_a_sentence(db: None) -> None:
-    with pytest.raises(CommandError, match="There is no device 'gate'; write its id"):
+    with pytest.raises(CommandError, match="There is no device 'gate'. Write its id"):
         call_command("check_device", "gate")
 
 
