@@ -18,7 +18,15 @@ from devices.admin.checks import check
 from devices.admin.runs import failure_in_words
 from devices.domain import clocks, registry_file, schedule
 from devices.domain.identity import NotAcceptedError, accept_unit
-from devices.domain.registry import check_encoding, check_host, normalise_key, note_polling, parse_comm_key, set_polled
+from devices.domain.registry import (
+    check_encoding,
+    check_host,
+    check_quiet_hours,
+    normalise_key,
+    note_polling,
+    parse_comm_key,
+    set_polled,
+)
 from devices.models import Device, SyncRun
 from iclock.domain.health import drift_in_words
 from iclock.models import Alarm
@@ -69,10 +77,8 @@ class DeviceForm(forms.ModelForm[Device]):
             self.instance.comm_key = key
         elif cleaned.get("clear_comm_key"):
             self.instance.comm_key = 0
-        begins, ends = (cleaned.get(field) for field in _QUIET)
-        if (begins is None) != (ends is None) and self.errors.keys().isdisjoint(_QUIET):
-            missing = "quiet_from" if begins is None else "quiet_until"
-            self.add_error(missing, "Quiet hours have a beginning and an end: give both, or none.")
+        if self.errors.keys().isdisjoint(_QUIET):
+            check_quiet_hours(cleaned.get("quiet_from"), cleaned.get("quiet_until"))
         return cleaned
 
 
@@ -80,7 +86,7 @@ class DeviceForm(forms.ModelForm[Device]):
 class DeviceAdmin(TypedColumnsAdmin[Device]):
     form = DeviceForm
     also_saved = ("comm_key_sealed", "updated_at")
-    list_display = ("name", "address", "enabled", "state", "last_run", "next_poll", "serial_number")
+    list_display = ("name", "key", "address", "enabled", "state", "last_run", "next_poll", "serial_number")
     list_select_related = ("terminal",)
     list_filter = ("enabled", "transport")
     list_per_page = 100
@@ -153,7 +159,7 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
             except NotAcceptedError as error:
                 self.message_user(request, f"{device.name}: {error}", messages.WARNING)
             else:
-                self.message_user(request, f"{device.name} is {terminal} from now on.", messages.SUCCESS)
+                self.message_user(request, f"{device.name} is the unit {terminal.sn} from now on.", messages.SUCCESS)
 
     @admin.action(description="Enable polling", permissions=["change"])
     def enable_polling(self, request: HttpRequest, queryset: QuerySet[Device]) -> None:
@@ -177,6 +183,12 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
             return f"Another unit answers: {device.stranger_sn}"
         if device.failures:
             return f"Failing, {device.failures} in a row"
+        if (
+            device.quiet_until is not None
+            and device.enabled
+            and schedule.is_quiet(device, now=timezone.now(), where=clocks.zone_of(device))
+        ):
+            return f"Quiet until {device.quiet_until:%H:%M}"
         return "Waiting for its first reading" if _last_run(device) is None else "Read"
 
     @admin.display(description="last run")

@@ -47,7 +47,8 @@ def require_same_unit(device: Device, serial: str) -> None:
     if device.terminal is not None and device.terminal.sn != serial:
         raise WrongUnitError(
             f"{device.host} answers as {serial}, but this device is {device.terminal.sn}: nothing was read."
-            " If the unit was replaced, accept the one that answers.",
+            " If the unit was replaced, accept the one that answers: in the list of devices, or with"
+            f" ./script/manage accept_unit {device.key}.",
             serial=serial,
         )
 

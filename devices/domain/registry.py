@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from datetime import time
 from typing import Any, Final
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
-from devices.domain import schedule
+from devices.domain import clocks, schedule
 from devices.domain.addresses import AddressError, parse_host
 from devices.models import Device
 from devices.models.device import default_interval
@@ -23,7 +25,9 @@ EXAMPLE_HOST: Final = "192.168.1.205"
 MAX_COMM_KEY: Final = 2**32 - 1  # the protocol carries 32 bits; most units let six digits be typed
 
 _PROBE = "A1"
-_DIALLED_BY: Final = frozenset({"host", "port", "comm_key", "timeout"})
+_DIALLED_BY: Final = frozenset({"host", "port", "transport", "comm_key", "timeout"})
+_QUIET: Final = frozenset({"quiet_from", "quiet_until"})
+_MOST_KEYS: Final = 20
 
 
 class AlreadyRegisteredError(ValidationError):
@@ -46,6 +50,9 @@ def register_device(
     time_zone: str = "",
     transport: str = Device.Transport.TCP,
     interval: int | None = None,
+    quiet_from: time | None = None,
+    quiet_until: time | None = None,
+    enabled: bool = True,
 ) -> Device:
     """Enter a device; it is due at once. Raises ValidationError with the sentences under the fields' names."""
     device = Device(
@@ -58,15 +65,19 @@ def register_device(
         time_zone=time_zone,
         transport=transport,
         interval=default_interval() if interval is None else interval,
+        quiet_from=quiet_from,
+        quiet_until=quiet_until,
+        enabled=enabled,
     )
     check_device(device)
+    check_quiet_hours(quiet_from, quiet_until)
     device.comm_key = parse_comm_key(str(comm_key))
     _write(device, new=True)
     return device
 
 
 def change_device(device_id: int, **changes: Any) -> Device:
-    """Change these of name, host, port, comm_key and timeout; what somebody else changes meanwhile stays changed.
+    """Change these of the fields that `register_device` takes; what somebody else changes meanwhile stays changed.
 
     Who mends what kept a device from answering need not wait for the end of its back-off. Raises ValidationError as
     `register_device` does, and Device.DoesNotExist.
@@ -79,7 +90,13 @@ def change_device(device_id: int, **changes: Any) -> Device:
         for field in changes.keys() - {"comm_key"}:
             setattr(device, field, changes[field])
         check_device(device)
+        if not _QUIET.isdisjoint(changes):
+            check_quiet_hours(device.quiet_from, device.quiet_until)
         _write(device)
+        if not _QUIET.isdisjoint(changes):
+            schedule.spare_quiet_hours(device, now=timezone.now(), where=clocks.zone_of(device))
+        if "enabled" in changes:
+            note_polling([device.pk])
         if not _DIALLED_BY.isdisjoint(changes):
             schedule.request_sync([device.pk])
     return device
@@ -113,6 +130,24 @@ def check_device(device: Device) -> None:
         errors.update(error.error_dict)
     if errors:
         raise ValidationError(errors)
+
+
+def check_quiet_hours(quiet_from: time | None, quiet_until: time | None) -> None:
+    """Both or none, and not of no length. Raises ValidationError at the field that is to be mended."""
+    if (quiet_from is None) != (quiet_until is None):
+        missing = "quiet_from" if quiet_from is None else "quiet_until"
+        raise ValidationError({missing: "Quiet hours have a beginning and an end: give both, or none."})
+    if quiet_from is not None and quiet_from == quiet_until:
+        sentence = "Quiet hours that end when they begin are none: give another end, or leave both empty."
+        raise ValidationError({"quiet_until": sentence})
+
+
+def unknown_in_a_sentence(*keys: str) -> str:
+    """For commands: that nobody has these ids, and which ones there are."""
+    known = list(Device.objects.order_by("key").values_list("key", flat=True)[:_MOST_KEYS])
+    more = Device.objects.count() - len(known)
+    those = f"; there are {', '.join(known)}{f' and {more} more' if more > 0 else ''}" if known else ""
+    return f"There is no device {', '.join(keys)}{those}."
 
 
 def normalise_key(text: str) -> str:

@@ -14,22 +14,25 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
+from devices.domain.entry_fields import FURTHER, further_of, parse_further, parse_number, parse_text
 from devices.domain.registry import (
     AlreadyRegisteredError,
     change_device,
     check_host,
+    is_unused_example,
     normalise_key,
     parse_comm_key,
     register_device,
 )
 from devices.models import Device
+from zkbio.accounts.domain.audit import record
 from zkbio.crypto import SealError, key_id, seal, unseal
-from zkbio.texts import validate_line
 
-_OURS: Final = frozenset({"ip", "port", "password", "timeout", "name", "created_at", "updated_at"})
+_OURS: Final = FURTHER | {"ip", "port", "password", "timeout", "name", "created_at", "updated_at"}
 _SEALED: Final = "sealed:"
 _TABLE: Final = "devices.json"
-_DIGITS: Final = 9
+# Whoever loads a file does it by this command, a start too.
+_ACTOR: Final = "import_devices"
 _KEY: Final = re.compile(r"[a-z0-9_-]{1,50}")
 _YEARS: Final = range(1990, 2200)
 # Ends the sentence of an entry that may be tried again.
@@ -86,11 +89,14 @@ def _load(key: str, said: object) -> Outcome:
 def _apply(entry: Entry) -> str:
     device = Device.objects.filter(key=entry.key).first()
     if device is None:
-        _keep_moments(register_device(key=entry.key, **entry.fields), entry)
+        made = register_device(key=entry.key, **entry.fields)
+        _keep_moments(made, entry)
+        record(actor=_ACTOR, action="devices.register", subject=str(made), detail={"id": made.key})
         return "new"
     changes = {field: value for field, value in entry.fields.items() if _now(device, field) != value}
     if changes:
-        change_device(device.pk, **changes)
+        changed = change_device(device.pk, **changes)
+        record(actor=_ACTOR, action="devices.change", subject=str(changed), detail={"changed": sorted(changes)})
     return "changed" if changes else "same"
 
 
@@ -114,31 +120,13 @@ def parse_entry(key: str, said: object) -> Entry:
     if not _KEY.fullmatch(key):
         raise ValidationError(f"An id has small letters, digits, - and _ only: write {normalise_key(key)!a}.")
     fields = {
-        "name": _text(said, "name").strip(),
-        "host": check_host(_text(said, "ip")),
-        **{name: _number(said, name) for name in ("port", "timeout") if name in said},
+        "name": parse_text(said, "name").strip(),
+        "host": check_host(parse_text(said, "ip")),
+        **{name: parse_number(said, name) for name in ("port", "timeout") if name in said},
+        **parse_further(said),
         **({"comm_key": open_password(key, said["password"])} if "password" in said else {}),
     }
     return Entry(key, fields, _moment(said, "created_at"), _moment(said, "updated_at"))
-
-
-def _text(said: Mapping[str, object], name: str) -> str:
-    value = said.get(name)
-    if not isinstance(value, str) or not value.strip():
-        raise ValidationError(f"{name}: a text is missing.")
-    try:
-        validate_line(value)
-    except ValidationError as error:
-        raise ValidationError(f"{name}: {value[:60]!a} has characters that can't be shown.") from error
-    return value
-
-
-def _number(said: Mapping[str, object], name: str) -> int:
-    """A number, or its digits as a text."""
-    text = str(said[name])
-    if isinstance(said[name], bool) or not (text.isascii() and text.isdigit()) or len(text) > _DIGITS:
-        raise ValidationError(f"{name}: {text[:20]!a} is not a whole number.")
-    return int(text)
 
 
 def _moment(said: Mapping[str, object], name: str) -> datetime | None:
@@ -161,6 +149,7 @@ def entry_of(device: Device, there: object = None, *, with_secret: bool = False)
         **_password_of(device, kept, with_secret=with_secret),
         "timeout": device.timeout,
         "name": device.name,
+        **({} if is_unused_example(device) else further_of(device)),
         "created_at": _local(device.created_at),
         **({"updated_at": _local(device.edited_at)} if device.edited_at else {}),
     }

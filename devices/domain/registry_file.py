@@ -33,6 +33,7 @@ from devices.domain.registry_disk import (
 )
 from devices.domain.registry_entries import Outcome, entry_of, load_entries
 from devices.models import Device
+from zkbio.accounts.domain.audit import record
 
 # The advisory lock under which the database is read and the file written. Any constant does; this spells "devices".
 TURN: Final = 0x64657669636573
@@ -128,9 +129,16 @@ def _remember(path: Path, taken: Mapping[str, object]) -> None:
 
 
 def export_file(path: Path, *, with_secrets: bool) -> int:
-    """Write every device into a new file; how many there are. Raises RegistryFileError."""
+    """Write every device into a new file; how many there are. Disclosed comm keys stand in the audit trail.
+
+    Raises RegistryFileError.
+    """
     entries = {device.key: entry_of(device, with_secret=with_secrets) for device in Device.objects.all()}
-    write_entries(path, entries)
+    with transaction.atomic():
+        if with_secrets:
+            told = {"devices": len(entries)}
+            record(actor="export_devices", action="devices.disclose", subject=str(path), detail=told)
+        write_entries(path, entries)
     return len(entries)
 
 

@@ -69,6 +69,11 @@ def spare_quiet_hours(device: Device, *, now: datetime, where: tzinfo) -> None:
     Device.objects.filter(pk=device.pk).update(next_poll_at=due)
 
 
+def is_quiet(device: Device, *, now: datetime, where: tzinfo) -> bool:
+    """Whether the device is in its quiet hours."""
+    return after_quiet_hours(now, quiet_from=device.quiet_from, quiet_until=device.quiet_until, where=where) > now
+
+
 def after_quiet_hours(due: datetime, *, quiet_from: time | None, quiet_until: time | None, where: tzinfo) -> datetime:
     """The moment ``due``, or if it falls into the quiet hours of the wall clock there, that of their end.
 

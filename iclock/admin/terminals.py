@@ -8,6 +8,9 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from iclock.admin.clearing import clear_log, may_clear_log
 from iclock.admin.health import HealthAdmin, OpenAlarmFilter, StateFilter
@@ -69,6 +72,7 @@ class TerminalAdmin(UsbImportPage, HealthAdmin):
     actions = ("read_now", "reboot", "cancel_waiting", "approve", "block", clear_log)
     readonly_fields = (
         *HealthAdmin.presence,
+        "dialled_as",
         *HealthAdmin.unit,
         *HealthAdmin.punch_log,
         *HealthAdmin.people_there,
@@ -80,7 +84,7 @@ class TerminalAdmin(UsbImportPage, HealthAdmin):
         ("PUSH", {"classes": ("collapse",), "fields": ("heartbeat", "transfer_time", "transfer_interval")}),
     )
     reported = (
-        ("Presence", {"fields": HealthAdmin.presence}),
+        ("Presence", {"fields": (*HealthAdmin.presence, "dialled_as")}),
         ("Punches", {"fields": HealthAdmin.punch_log}),
         ("People", {"fields": HealthAdmin.people_there}),
         ("Unit, as it last said", {"fields": (*HealthAdmin.unit, "created_at")}),
@@ -145,6 +149,14 @@ class TerminalAdmin(UsbImportPage, HealthAdmin):
     def _queue(self, request: HttpRequest, queryset: QuerySet[Terminal], kind: str) -> None:
         queue_commands(queryset, kind, user=request.user)
         self.message_user(request, "Queued; the list of commands says what comes of it.", messages.SUCCESS)
+
+    @admin.display(description="dialled as")
+    def dialled_as(self, terminal: Terminal) -> SafeString | str:
+        """The device, of which this app knows no more than where its page is."""
+        device = getattr(terminal, "device", None)
+        if device is None:
+            return "-"
+        return format_html('<a href="{}">{}</a>', reverse("admin:devices_device_change", args=[device.pk]), device)
 
     @admin.display(description="brought up to date")
     def synchronised(self, terminal: Terminal) -> str:

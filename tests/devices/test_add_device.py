@@ -13,6 +13,7 @@ from django.core.management.base import CommandError
 
 from devices.models import Device
 from iclock.models import Terminal
+from zkbio.accounts.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
 
@@ -51,6 +52,24 @@ def test_a_removed_device_leaves_its_terminal():
 def test_an_unknown_device_can_not_be_removed():
     with pytest.raises(CommandError, match=r"^There is no device door\.$"):
         call_command("remove_device", "door")
+
+
+def test_an_unknown_id_is_answered_with_those_that_there_are():
+    for number in range(1, 23):
+        add(f"10.0.0.{number}", "--id", f"d{number:02}")
+    known = ", ".join(f"d{number:02}" for number in range(1, 21))
+    for command in ("remove_device", "accept_unit"):
+        with pytest.raises(CommandError, match=rf"^There is no device door; there are {known} and 2 more\.$"):
+            call_command(command, "door")
+
+
+def test_entering_and_removing_a_device_stand_in_the_audit_trail():
+    add("10.0.0.5", "--id", "door", "--name", "Door")
+    call_command("remove_device", "door", stdout=io.StringIO())
+    assert list(AuditEntry.objects.order_by("pk").values_list("actor", "action", "subject", "detail")) == [
+        ("add_device", "devices.register", "Door (10.0.0.5:4370)", {"id": "door"}),
+        ("remove_device", "devices.remove", "Door (10.0.0.5:4370)", {"id": "door"}),
+    ]
 
 
 def test_everything_can_be_said(monkeypatch):

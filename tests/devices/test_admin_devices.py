@@ -241,6 +241,33 @@ def test_quiet_hours_are_entered_shown_and_heeded_at_once(admin_client, device):
     assert device.next_poll_at <= timezone.now()
 
 
+def test_quiet_hours_of_no_length_are_an_error_at_their_end(admin_client, device):
+    answer = admin_client.post(change(device), form(quiet_from="04:00", quiet_until="04:00"))
+    assert answer.context["adminform"].form.errors == {
+        "quiet_until": ["Quiet hours that end when they begin are none: give another end, or leave both empty."]
+    }
+
+
+def test_the_list_says_which_devices_are_in_their_quiet_hours(admin_client, device):
+    run(device, "ok")
+    there = timezone.now()
+    hours = {"quiet_from": (there - timedelta(hours=1)).time(), "quiet_until": (there + timedelta(hours=1)).time()}
+    Device.objects.update(time_zone="UTC", **hours)
+    assert f"Quiet until {hours['quiet_until']:%H:%M}" in admin_client.get(LIST).text
+    Device.objects.update(enabled=False)
+    assert "Quiet until" not in admin_client.get(LIST).text
+
+
+def test_the_list_shows_the_ids_that_commands_ask_for(admin_client, device):
+    assert '<td class="field-key">door</td>' in admin_client.get(LIST).text
+
+
+def test_a_device_and_its_terminal_lead_to_each_other(admin_client, swapped):
+    terminal = reverse("admin:iclock_terminal_change", args=[swapped.terminal.pk])
+    assert f'<a href="{terminal}">' in admin_client.get(change(swapped)).text
+    assert f'<a href="{change(swapped)}">Door (10.0.0.5:4370)</a>' in admin_client.get(terminal).text
+
+
 @pytest.mark.parametrize(("given", "missing"), [("quiet_from", "quiet_until"), ("quiet_until", "quiet_from")])
 def test_quiet_hours_without_an_end_or_a_beginning_are_an_error_at_that_field(admin_client, device, given, missing):
     answer = admin_client.post(change(device), form(**{given: "22:00"}))
@@ -271,7 +298,7 @@ def test_a_page_shows_who_answers_what_is_locked_and_how_the_clock_is(admin_clie
 
 
 def test_the_unit_that_answers_is_accepted_by_an_action(admin_client, swapped):
-    assert "Door is Door (NEW1) from now on." in do(admin_client, "accept_units", swapped)
+    assert "Door is the unit NEW1 from now on." in do(admin_client, "accept_units", swapped)
     swapped.refresh_from_db()
     assert (swapped.terminal.sn, swapped.stranger_sn) == ("NEW1", "")
     entry = AuditEntry.objects.get(action="devices.accept_unit")

@@ -439,7 +439,7 @@ def closing_call(*words: str) -> None:
 
 
 def test_an_id_that_nobody_has_is_a_sentence(db: None) -> None:
-    with pytest.raises(CommandError, match="There is no device 'gate'. Write its id"):
+    with pytest.raises(CommandError, match=r"^There is no device 'gate'\. Write its id"):
         call_command("check_device", "gate")
 
 

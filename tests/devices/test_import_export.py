@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.core.management.base import CommandError
 
 from devices.domain.registry import register_device
 from devices.models import Device
+from zkbio.accounts.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
 
@@ -143,3 +145,108 @@ def test_a_file_that_is_there_is_replaced_only_when_that_is_wanted(file):
     assert file.read_text() == "mine"
     said("export_devices", file, "--force")
     assert read(file) == {}
+
+
+EVERYTHING = {
+    "transport": "udp",
+    "interval": 300,
+    "encoding": "cp1252",
+    "time_zone": "Europe/Madrid",
+    "quiet_from": "22:00",
+    "quiet_until": "06:00",
+    "polled": False,
+}
+
+
+def test_whatever_else_belongs_to_a_device_goes_out_and_comes_back(file):
+    gate = register_device(
+        key="gate", name="Gate", host="10.0.0.5", transport="udp", interval=300, encoding="cp1252",
+        time_zone="Europe/Madrid", quiet_from=time(22), quiet_until=time(6), enabled=False,
+    )  # fmt: skip
+    said("export_devices", file)
+    assert {name: read(file)["gate"].get(name) for name in EVERYTHING} == EVERYTHING
+    before = {name: getattr(gate, name) for name in ("transport", "interval", "encoding", "time_zone", "enabled")}
+    gate.delete()
+    said("import_devices", file)
+    again = Device.objects.get()
+    assert {name: getattr(again, name) for name in before} == before
+    assert (again.quiet_from, again.quiet_until) == (time(22), time(6))
+    assert said("import_devices", file).startswith("gate: same\n")
+
+
+def test_what_devices_have_by_default_is_not_written(file):
+    register_device(key="gate", name="Gate", host="10.0.0.5")
+    said("export_devices", file)
+    assert list(read(file)["gate"]) == ["ip", "port", "password", "timeout", "name", "created_at"]
+
+
+def test_what_an_entry_does_not_tell_stays_as_it_is(file):
+    register_device(key="gate", name="Gate", host="10.0.0.5", interval=300, quiet_from=time(22), quiet_until=time(6))
+    file.write_text(json.dumps({"gate": {"ip": "10.0.0.5", "name": "Gate"}}))
+    assert said("import_devices", file) == "gate: same\n1 same.\n"
+
+
+def test_quiet_hours_and_polling_are_changed_by_an_import(file):
+    register_device(key="gate", name="Gate", host="10.0.0.5", quiet_from=time(22), quiet_until=time(6))
+    file.write_text(json.dumps({"gate": {**GATE, "quiet_from": None, "quiet_until": None, "polled": False}}))
+    said("import_devices", file)
+    gate = Device.objects.get()
+    assert (gate.quiet_from, gate.quiet_until, gate.enabled) == (None, None, False)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"transport": "ip"}, "transport: 'ip' is neither tcp nor udp."),
+        ({"interval": "often"}, "interval: 'often' is not a whole number."),
+        ({"interval": 0}, "interval: Ensure this value is greater than or equal to 1."),
+        ({"encoding": "klingon"}, "encoding: 'klingon' is no code page for names; write UTF-8, GBK, cp1252…"),
+        ({"time_zone": 7}, "time_zone: a text is missing."),
+        ({"quiet_from": "late", "quiet_until": "06:00"}, "quiet_from: 'late' is no time such as 22:00."),
+        ({"quiet_from": "22:00"}, "quiet_until: Quiet hours have a beginning and an end: give both, or none."),
+        (
+            {"quiet_from": "04:00", "quiet_until": "04:00"},
+            "quiet_until: Quiet hours that end when they begin are none: give another end, or leave both empty.",
+        ),
+        ({"polled": "no"}, "polled: write true or false."),
+    ],
+)
+def test_what_is_told_wrongly_of_a_device_is_said(file, capsys, wrong, sentence):
+    file.write_text(json.dumps({"gate": {**GATE, **wrong}}))
+    with pytest.raises(CommandError):
+        call_command("import_devices", str(file))
+    assert capsys.readouterr().out.splitlines()[0] == f"gate: refused: {sentence}"
+
+
+def test_a_dry_run_does_not_claim_to_have_refused_anything(file, capsys):
+    file.write_text(json.dumps({"bad": {}, "gate": GATE}))
+    with pytest.raises(CommandError, match=r"^Some entries would be refused; all others would be as the file says\.$"):
+        call_command("import_devices", str(file), "--dry-run")
+    assert capsys.readouterr().out.splitlines()[-1] == "1 new, 1 refused (bad). Nothing was changed: a dry run."
+
+
+def trail() -> list[tuple[str, str, str]]:
+    return list(AuditEntry.objects.order_by("pk").values_list("actor", "action", "subject"))
+
+
+def test_an_import_stands_in_the_audit_trail_and_a_dry_run_does_not(file):
+    register_device(key="a", name="A", host="10.0.0.1")
+    file.write_text(json.dumps({"a": {"ip": "10.0.0.1", "name": "B"}, "gate": GATE}))
+    said("import_devices", file, "--dry-run")
+    assert trail() == []
+    said("import_devices", file)
+    said("import_devices", file)
+    assert trail() == [
+        ("import_devices", "devices.change", "B (10.0.0.1:4370)"),
+        ("import_devices", "devices.register", "Gate (10.0.0.5:4371)"),
+    ]
+    assert AuditEntry.objects.earliest("pk").detail == {"changed": ["name"]}
+
+
+def test_disclosed_comm_keys_stand_in_the_audit_trail(file):
+    register_device(key="gate", name="Gate", host="10.0.0.5", comm_key=4711)
+    said("export_devices", file)
+    assert trail() == []
+    said("export_devices", file, "--with-secrets", "--force")
+    assert trail() == [("export_devices", "devices.disclose", str(file))]
+    assert AuditEntry.objects.get().detail == {"devices": 1}

@@ -77,5 +77,17 @@ def test_a_device_that_is_not_polled_is_read_only_by_name(device: Device) -> Non
 
 
 def test_an_unknown_device_is_named(device: Device) -> None:
-    with pytest.raises(CommandError, match=r"^There is no device back_door\.$"):
+    with pytest.raises(CommandError, match=r"^There is no device back_door; there are gate\.$"):
         sync("--device", "gate", "--device", "back_door")
+
+
+def test_a_failure_is_said_once(device: Device, unit: SimulatedTerminal, caplog: pytest.LogCaptureFixture) -> None:
+    sync()
+    out = io.StringIO()
+    unit.faults = Faults(Silent(times=None))
+
+    with pytest.raises(CommandError):
+        call_command("sync_devices", stdout=out)
+
+    assert out.getvalue().count("failed (") == 1
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == []

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from devices.domain.identity import NotAcceptedError, accept_unit
+from devices.domain.registry import unknown_in_a_sentence
 from devices.models import Device
 
 
@@ -14,13 +15,13 @@ class Command(BaseCommand):
     help = "Accept the unit that answers at a device's address instead of the one that is known there."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("id", help="the device's id, as lists and add_device say it")
+        parser.add_argument("id", help="the device's id, as the list of devices and add_device say it")
         parser.add_argument("--yes", action="store_true", help="do it; without it only both serial numbers are shown")
 
     def handle(self, *args: Any, **options: Any) -> None:
         device = Device.objects.select_related("terminal").filter(key=options["id"]).first()
         if device is None:
-            raise CommandError(f"There is no device {options['id']}.")
+            raise CommandError(unknown_in_a_sentence(options["id"]))
         if not device.stranger_sn:
             raise CommandError(f"No other unit answers as {device}: there is none to accept.")
         known = device.terminal.sn if device.terminal else "not known yet"
@@ -32,4 +33,6 @@ class Command(BaseCommand):
             terminal = accept_unit(device, actor="accept_unit")
         except NotAcceptedError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"Accepted: {device.host} is {terminal} from now on. The former terminal keeps its punches.")
+        self.stdout.write(
+            f"Accepted: {device.name} is the unit {terminal.sn} from now on. The former terminal keeps its punches."
+        )

@@ -9,11 +9,13 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 from django.urls import reverse
 
 from devices.domain.registry import AlreadyRegisteredError, check_host, key_for, parse_comm_key, register_device
 from devices.domain.registry_entries import in_one_line
 from devices.models import Device
+from zkbio.accounts.domain.audit import record
 
 _COMM_KEY_VARIABLE = "DEVICE_COMM_KEY"
 _MAX_LINE = 64
@@ -60,9 +62,10 @@ class Command(BaseCommand):
             )
 
 
+@transaction.atomic
 def _register(options: dict[str, Any]) -> Device:
     host = check_host(options["host"])
-    return register_device(
+    device = register_device(
         key=options["id"] or key_for(host, options["port"]),
         name=options["name"] or (host if options["port"] == 4370 else f"{host}:{options['port']}"),
         host=host,
@@ -74,6 +77,8 @@ def _register(options: dict[str, Any]) -> Device:
         transport=Device.Transport.UDP if options["udp"] else Device.Transport.TCP,
         interval=options["interval"],
     )
+    record(actor="add_device", action="devices.register", subject=str(device), detail={"id": device.key})
+    return device
 
 
 def _comm_key(options: dict[str, Any]) -> str:

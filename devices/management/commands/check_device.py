@@ -19,7 +19,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from devices.domain.checkup import VERDICT, Target, check_unit, target_of
 from devices.domain.findings import Step
 from devices.domain.lease import BusyError, hold
-from devices.domain.registry import parse_comm_key
+from devices.domain.registry import parse_comm_key, unknown_in_a_sentence
 from devices.domain.registry_entries import in_one_line
 from devices.models import Device
 
@@ -83,7 +83,7 @@ def _registered(options: dict[str, Any]) -> Device | None:
 def _host(text: str) -> str:
     """What can't be an address is answered by the first step, but an id that nobody has deserves its own sentence."""
     if not any(sign in text for sign in ".:"):
-        raise CommandError(f"There is no device {text!a}; write its id, or the unit's IP address.")
+        raise CommandError(f"{unknown_in_a_sentence(ascii(text))} Write its id, or the unit's IP address.")
     return text
 
 

@@ -47,7 +47,8 @@ class Command(BaseCommand):
             f"{_summary(outcomes)}{' Nothing was changed: a dry run.' if dry_run else ''}{_afterword(unwritten)}"
         )
         if any(outcome.verdict == "refused" for outcome in outcomes):
-            raise CommandError("Some entries were refused; all others are as the file says.")
+            would = ("would be", "would be") if dry_run else ("were", "are")
+            raise CommandError(f"Some entries {would[0]} refused; all others {would[1]} as the file says.")
 
     def _load_at_start(self) -> None:
         path = configured_path()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -13,6 +15,7 @@ from django.db import Error, connection
 
 from devices.domain import sync
 from devices.domain.lease import LeaseLostError
+from devices.domain.registry import unknown_in_a_sentence
 from devices.models import Device, SyncRun
 
 _AT_ONCE = 20
@@ -28,11 +31,24 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         devices = _chosen(options["device"])
         failed = 0
-        for done, report in enumerate(_visit_all(devices), start=1):
-            failed += report["outcome"] == SyncRun.Outcome.FAILED
-            self.stdout.write(json.dumps(report) if options["json"] else f"[{done}/{len(devices)}] {_sentence(report)}")
+        with _warnings_unsaid():
+            for done, report in enumerate(_visit_all(devices), start=1):
+                failed += report["outcome"] == SyncRun.Outcome.FAILED
+                told = json.dumps(report) if options["json"] else f"[{done}/{len(devices)}] {_sentence(report)}"
+                self.stdout.write(told)
         if failed:
             raise CommandError(f"{failed} of {len(devices)} devices failed.")
+
+
+@contextmanager
+def _warnings_unsaid() -> Iterator[None]:
+    """A visit that fails is logged as it is for the worker; here its own line says so already."""
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _chosen(keys: list[str] | None) -> dict[int, str]:
@@ -40,7 +56,7 @@ def _chosen(keys: list[str] | None) -> dict[int, str]:
     devices = Device.objects.filter(key__in=keys) if keys else Device.objects.filter(enabled=True)
     chosen = {device.id: device.key for device in devices}
     if missing := set(keys or ()) - set(chosen.values()):
-        raise CommandError(f"There is no device {', '.join(sorted(missing))}.")
+        raise CommandError(unknown_in_a_sentence(*sorted(missing)))
     return chosen
 
 

@@ -263,6 +263,7 @@ def test_another_unit_at_the_address_stores_nothing(
 
     assert run.error_code == "identity"
     assert "answers as OTHER9, but this device is CKJF201260077: nothing was read" in run.error
+    assert run.error.endswith("in the list of devices, or with ./script/manage accept_unit gate.")
     assert Transaction.objects.count() == 3_000
     assert Terminal.objects.count() == 1
 
