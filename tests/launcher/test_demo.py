@@ -4,12 +4,17 @@ import subprocess
 
 import pytest
 
+from devices.domain.memory import loss_of
 from devices.domain.registry import register_device
+from devices.driver.session import Sizes
+from devices.driver.tables import Rows
 from devices.models import Device
 from devices.simulator.people import hire
+from iclock.domain.belonging import count_belonging
+from iclock.models import Terminal
 from personnel.models import Area, Employee
 from zkbio.launcher.demo import curl_line
-from zkbio.launcher.demo_entries import enter_people, enter_terminal
+from zkbio.launcher.demo_entries import enter_people, enter_terminal, forget_logs
 from zkbio.launcher.options import read_options
 
 
@@ -29,9 +34,16 @@ def test_without_the_password_the_printed_line_says_which_one_to_set() -> None:
     assert said.returncode != 0
 
 
+SIZES = Sizes(users=2, fingers=0, faces=0, punches=5, punch_capacity=0, punches_free=0)
+
+
+def terminal_on(port: int) -> dict[str, str | int]:
+    return {"serial": "DEMO0001", "host": "127.0.0.1", "port": port, "comm_key": 0}
+
+
 @pytest.mark.django_db
 def test_the_demos_terminals_are_entered_by_their_places() -> None:
-    enter_terminal("Main entrance", {"host": "127.0.0.1", "port": 4370, "comm_key": 0})
+    enter_terminal("Main entrance", terminal_on(4370))
 
     device = Device.objects.get()
     assert (device.key, device.name, device.port, device.interval) == ("main_entrance", "Demo Main entrance", 4370, 10)
@@ -40,7 +52,7 @@ def test_the_demos_terminals_are_entered_by_their_places() -> None:
 @pytest.mark.django_db
 def test_a_demo_terminal_on_another_port_is_the_same_device() -> None:
     for port in (4370, 4374):
-        enter_terminal("Office", {"host": "127.0.0.1", "port": port, "comm_key": 0})
+        enter_terminal("Office", terminal_on(port))
 
     assert list(Device.objects.values_list("key", "port")) == [("office", 4374)]
 
@@ -49,7 +61,7 @@ def test_a_demo_terminal_on_another_port_is_the_same_device() -> None:
 def test_a_demo_of_an_older_release_keeps_its_devices() -> None:
     register_device(key="127-0-0-1", name="Demo Office", host="127.0.0.1")
 
-    enter_terminal("Office", {"host": "127.0.0.1", "port": 4370, "comm_key": 0})
+    enter_terminal("Office", terminal_on(4370))
 
     assert Device.objects.get().key == "127-0-0-1"
 
@@ -75,3 +87,26 @@ def test_people_whom_somebody_deleted_from_the_demo_stay_away() -> None:
     enter_people(hire(2))
 
     assert (Employee.objects.count(), Area.objects.filter(area_code="demo").count()) == (0, 1)
+
+
+@pytest.mark.django_db
+def test_the_demos_terminals_hang_where_its_people_are() -> None:
+    enter_people(hire(2))
+    enter_terminal("Office", terminal_on(4370))
+
+    terminal = Terminal.objects.select_related("area").get()
+    assert (terminal.sn, terminal.alias, terminal.area.area_code) == ("DEMO0001", "Demo Office", "demo")
+    assert count_belonging([terminal]) == {terminal.pk: 2}
+
+
+@pytest.mark.django_db
+def test_new_logs_of_the_demos_units_are_not_compared_with_those_of_the_last_start() -> None:
+    enter_terminal("Office", terminal_on(4370))
+    other = register_device(key="other", name="Other", host="127.0.0.1", port=4999)
+    Device.objects.update(log_width=40, log_bytes=400, log_digest=b"d" * 32, log_tail=b"t" * 40)
+
+    forget_logs()
+
+    assert list(Device.objects.filter(log_bytes=0).values_list("key", flat=True)) == ["office"]
+    assert loss_of(Device.objects.get(key="office"), SIZES, Rows(40, b"new rows" * 25)) is None
+    assert Device.objects.get(pk=other.pk).log_bytes == 400

@@ -6,7 +6,7 @@ from zkbio.launcher import managing
 from zkbio.launcher.managing import choose_running, is_running
 from zkbio.launcher.options import Options, read_options
 from zkbio.launcher.start import the_only_start
-from zkbio.launcher.state import StateDir
+from zkbio.launcher.state import StateDir, keep_start_settings, read_start_settings
 from zkbio.launcher.throwaway import throwaway_state
 
 
@@ -31,3 +31,22 @@ def test_commands_go_to_the_demo_where_only_that_runs(state: StateDir, monkeypat
 
     assert neither == both == state
     assert only_demo == [demo, named.state]
+
+
+def test_commands_have_the_mail_settings_of_the_platform_that_runs(state: StateDir) -> None:
+    started = {"EMAIL_HOST": "mail.example.com", "ALARM_MAIL_TO": "it@example.com", "EMAIL_USER": " ", "HOME": "/"}
+    keep_start_settings(state, {**started, "DEVICES_FILE": "/srv/devices.json"})
+
+    assert read_start_settings(state) == {
+        "EMAIL_HOST": "mail.example.com",
+        "ALARM_MAIL_TO": "it@example.com",
+        "DEVICES_FILE": "/srv/devices.json",
+    }
+    assert [path.stat().st_mode & 0o777 for path in state.run.iterdir()] == [0o600]
+
+
+def test_settings_of_an_earlier_start_are_not_those_of_this_one(state: StateDir) -> None:
+    keep_start_settings(state, {"EMAIL_HOST": "mail.example.com"})
+    keep_start_settings(state, {})
+
+    assert read_start_settings(state) == {}

@@ -102,9 +102,29 @@ def test_what_is_missing_is_made(pair: Certificate) -> None:
     assert getattr(made.public_key(), "key_size", 0) == 2048
     assert pair.key.stat().st_mode & 0o777 == 0o600
     assert said == [
-        "made a self-signed certificate, which clients have to be told to trust",
+        f"made a self-signed certificate, {pair.cert}, which clients have to be told to trust",
         f"certificate {pair.cert}, valid until {made.not_valid_after_utc:%Y-%m-%d}",
     ]
+
+
+@pytest.mark.parametrize("there", [[], ["key.pem"]])
+def test_a_named_certificate_that_is_not_there_is_not_made_unasked(tmp_path: Path, there: list[str]) -> None:
+    for name in there:
+        (tmp_path / name).write_text("a key")
+    named = {"CERT_FILE": str(tmp_path / "cert.pem"), "KEY_FILE": str(tmp_path / "key.pem")}
+    pair = read_options(named).certificate
+    assert pair is not None
+
+    assert sentence(pair).startswith(f"{tmp_path}/cert.pem is not there, which CERT_FILE or KEY_FILE means;")
+    assert [path.name for path in tmp_path.iterdir()] == there
+
+
+def test_with_tls_asked_for_a_named_one_is_made_and_the_line_says_where(tmp_path: Path) -> None:
+    named = {"CERT_FILE": str(tmp_path / "cert.pem"), "KEY_FILE": str(tmp_path / "key.pem")}
+    pair = read_options(named, ["--tls"]).certificate
+    assert pair is not None
+
+    assert pair.prepare(NAMES)[0].startswith(f"made a self-signed certificate, {tmp_path}/cert.pem, which clients")
 
 
 def test_what_is_there_stays(pair: Certificate) -> None:

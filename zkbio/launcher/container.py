@@ -76,7 +76,8 @@ def options_of(environ: Mapping[str, str]) -> Options:
     host, port = environ.get("API_HOST", "0.0.0.0"), int(environ.get("API_PORT", "8097"))  # noqa: S104
     state = StateDir(Path("/data"))
     given = {name: value for name, value in environ.items() if value.strip()}
-    return Options(state=state, host=host, port=port, certificate=read_certificate_files(given, state, asked=False))
+    asked = not {"CERT_FILE", "KEY_FILE"}.isdisjoint(given)  # there is no other way of asking here
+    return Options(state=state, host=host, port=port, certificate=read_certificate_files(given, state, asked=asked))
 
 
 def secrets_file() -> str:

@@ -41,6 +41,11 @@ def entering(terminals: list[dict[str, str | int]]) -> list[str]:
     return [sys.executable, "-m", "zkbio.launcher.demo_entries", json.dumps(terminals)]
 
 
+def forgetting() -> list[str]:
+    """The command that forgets their logs, before they begin new ones."""
+    return [sys.executable, "-m", "zkbio.launcher.demo_entries", "forget"]
+
+
 def curl_line(options: Options, *, username: str, password: str | None) -> str:
     """Logs in and reads the newest punches; the password stands in it only if it was made in this run."""
     asked = "" if password else ': "${ADMIN_PASSWORD:?set it to the password of the first start}" && '

@@ -1,6 +1,7 @@
 """Run as a program at a demo's start: enters the simulated terminals, and at the first one the people who punch there.
 
-Its argument is the list of terminals as JSON, each with its host, port and comm key.
+Its argument is the list of terminals as JSON, each with its serial number, host, port and comm key; or ``forget``,
+before they start.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import django
 if __name__ == "__main__":
     django.setup()  # models can be imported after it alone
 
+from devices.domain.memory import FORGOTTEN
 from devices.domain.registry import AlreadyRegisteredError, change_device, normalise_key, register_device
 from devices.models import Device
 from devices.simulator.people import hire
 from devices.simulator.spec import SimUser
+from iclock.models import Terminal
 from personnel.domain.importing import Line, import_employees
 from personnel.models import Area
 from zkbio.launcher.roles import DEMO_PEOPLE, DEMO_SEED
@@ -26,17 +29,28 @@ from zkbio.launcher.roles import DEMO_PEOPLE, DEMO_SEED
 PLACES: Final = ("Main entrance", "Warehouse", "Office", "Canteen")
 READ_SECONDS: Final = 10  # often enough to watch punches arrive
 AREA: Final = "demo"
+AREA_NAMED: Final = {"area_name": "Demo"}
 
 
 def main() -> int:
+    if sys.argv[1] == "forget":
+        forget_logs()
+        return 0
+    enter_people(hire(DEMO_PEOPLE, seed=DEMO_SEED))
     for place, terminal in zip(PLACES, json.loads(sys.argv[1]), strict=True):
         enter_terminal(place, terminal)
-    enter_people(hire(DEMO_PEOPLE, seed=DEMO_SEED))
     return 0
 
 
+def forget_logs() -> None:
+    """Each start's units begin with new logs, which nobody cleared."""
+    Device.objects.filter(key__in=[normalise_key(place) for place in PLACES]).update(**FORGOTTEN)
+
+
 def enter_terminal(place: str, terminal: dict[str, Any]) -> None:
-    """Register it, or lead the place's device to the port that it has this time."""
+    """Hang it where the demo's people are; register it, or lead the place's device to the port it has this time."""
+    area, _is_new = Area.objects.get_or_create(area_code=AREA, defaults=AREA_NAMED)
+    Terminal.objects.get_or_create(sn=terminal["serial"], defaults={"alias": f"Demo {place}", "area": area})
     address = {name: terminal[name] for name in ("host", "port", "comm_key")}
     known = Device.objects.filter(key=normalise_key(place)).first()
     try:
@@ -50,7 +64,7 @@ def enter_terminal(place: str, terminal: dict[str, Any]) -> None:
 
 def enter_people(people: Iterable[SimUser]) -> None:
     """Once, into an area of their own: whoever is deleted stays so."""
-    _area, is_new = Area.objects.get_or_create(area_code=AREA, defaults={"area_name": "Demo"})
+    _area, is_new = Area.objects.get_or_create(area_code=AREA, defaults=AREA_NAMED)
     if is_new:
         lines = [Line(number, _cells(person)) for number, person in enumerate(people, start=1)]
         import_employees(lines, skip_bad=True)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from zkbio.launcher.environment import program_environment
 from zkbio.launcher.options import Options, read_options
 from zkbio.launcher.postgres import EmbeddedPostgres
-from zkbio.launcher.state import DEMO_STATE, ROOT, USUAL_STATE, StateDir, devices_file_note
+from zkbio.launcher.state import DEMO_STATE, ROOT, USUAL_STATE, StateDir, read_start_settings
 from zkbio.launcher.trouble import LaunchError
 from zkbio.launcher.valkey import EmbeddedValkey
 
@@ -25,8 +25,7 @@ def manage(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         raise LaunchError("The embedded PostgreSQL is not running; start it in another terminal: ./script/start")
     database_url = options.database_url or EmbeddedPostgres(root).url
     redis_url = options.redis_url or EmbeddedValkey(root).url
-    if (note := devices_file_note(options.state)).exists():
-        environ = {"DEVICES_FILE": note.read_text().strip(), **environ}
+    environ = {**read_start_settings(options.state), **environ}
     prepared = program_environment(environ, options, database_url=database_url, redis_url=redis_url)
     os.chdir(environ.get("CALLED_FROM", "."))
     os.execve(sys.executable, [sys.executable, str(ROOT / "manage.py"), *arguments], prepared)  # noqa: S606

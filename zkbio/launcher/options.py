@@ -76,12 +76,14 @@ def usual_certificate(state: StateDir) -> Certificate:
 
 
 def read_certificate_files(given: Mapping[str, str], state: StateDir, *, asked: bool) -> Certificate | None:
-    """Who names a certificate or its key wants TLS."""
+    """Who names a certificate or its key wants TLS, and with them; who asks for TLS gets what is missing made."""
     if not asked and not {"CERT_FILE", "KEY_FILE"} & given.keys():
         return None
     usual = usual_certificate(state)
     return Certificate(
-        cert=Path(given.get("CERT_FILE", usual.cert)).absolute(), key=Path(given.get("KEY_FILE", usual.key)).absolute()
+        cert=Path(given.get("CERT_FILE", usual.cert)).absolute(),
+        key=Path(given.get("KEY_FILE", usual.key)).absolute(),
+        may_make=asked,
     )
 
 

@@ -19,7 +19,7 @@ from zkbio.launcher.options import WILDCARDS, Options, read_options, require_dat
 from zkbio.launcher.postgres import EmbeddedPostgres, last_line
 from zkbio.launcher.processes import Running, recall, spawn, wait_until
 from zkbio.launcher.signals import StopSignals
-from zkbio.launcher.state import ROOT, StateDir, devices_file_note, write_private
+from zkbio.launcher.state import ROOT, StateDir, keep_start_settings
 from zkbio.launcher.supervisor import Service, Supervisor, say
 from zkbio.launcher.trouble import LaunchError, StopRequestedError
 from zkbio.launcher.valkey import EmbeddedValkey
@@ -122,6 +122,7 @@ class Start:
         self.certificate()
         database_url, redis_url = self.stores()
         self.environ = program_environment(self.base, self.options, database_url=database_url, redis_url=redis_url)
+        keep_start_settings(self.state, self.environ)
         self.django_step("Migrating the database", "migrate", "--noinput", "-v", "1")
         self.devices_file()
         self.django_step("Collecting static files", "collectstatic", "--noinput", "-v", "0")
@@ -210,11 +211,8 @@ class Start:
 
     def devices_file(self) -> None:
         """Here, so that the web server's processes don't race for it. Whatever it holds stops nothing."""
-        note = devices_file_note(self.state)
-        note.unlink(missing_ok=True)
         if "DEVICES_FILE" not in self.environ:
             return
-        write_private(note, f"{self.environ['DEVICES_FILE']}\n")
         with step(f"Loading {self.environ['DEVICES_FILE']}") as remarks:
             try:
                 remarks.append(self.run_once("import_devices", roles.devices_file_command(), {}))
@@ -271,7 +269,10 @@ class Start:
         with step(f"Starting {roles.DEMO_TERMINALS} simulated terminals and registering them") as remarks:
             log = self.state.log / "simulator.log"
             offset = log.stat().st_size if log.exists() else 0
-            command = roles.simulator_command(demo.choose_first_port(self.state.run / "demo-port"))
+            note = self.state.run / "demo-port"
+            if note.exists():
+                self.run_once("demo", demo.forgetting(), {})
+            command = roles.simulator_command(demo.choose_first_port(note))
             self.supervisor.start(roles.service("simulator", command, environ=roles.BARE, state=self.state))
             with self.signals.interruptible():
                 wait_until(lambda: len(demo.announced(log, offset)) == roles.DEMO_TERMINALS, 30.0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,9 +65,20 @@ class StateDir:
             )
 
 
-def devices_file_note(state: StateDir) -> Path:
-    """Which DEVICES_FILE the platform was started with, for ./script/manage, whose changes belong there too."""
-    return state.run / "devices-file"
+def keep_start_settings(state: StateDir, environ: Mapping[str, str]) -> None:
+    """Keep what ./script/manage has to be given as the platform was: where changes of devices go, and how it mails."""
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if (name in {"DEVICES_FILE", "ALARM_MAIL_TO"} or name.startswith("EMAIL_")) and value.strip()
+    }
+    write_private(state.run / "start-settings", json.dumps(kept))
+
+
+def read_start_settings(state: StateDir) -> dict[str, str]:
+    """What was kept at the last start."""
+    note = state.run / "start-settings"
+    return dict(json.loads(note.read_text())) if note.exists() else {}
 
 
 def write_private(path: Path, text: str) -> None:

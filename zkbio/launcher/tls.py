@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -32,6 +32,8 @@ LONGEST_NAME: Final = 253
 class Certificate:
     cert: Path
     key: Path
+    # Whether one may be made where there is none: not where somebody means one of their own.
+    may_make: bool = field(default=True, compare=False)
 
     def prepare(self, names: Iterable[str], *, now: datetime | None = None) -> list[str]:
         """Makes what is missing, renews our own when it has expired; gives what is worth saying.
@@ -40,6 +42,11 @@ class Certificate:
         """
         now = now or datetime.now(UTC)
         missing = [path for path in (self.cert, self.key) if not path.exists()]
+        if missing and not self.may_make:
+            raise LaunchError(
+                f"{missing[0]} is not there, which CERT_FILE or KEY_FILE means; put it there, or start with --tls"
+                " to have a self-signed certificate made."
+            )
         if len(missing) == 2:
             return [*self.make(names, now), *self.remarks(now)]
         if missing:
@@ -90,7 +97,7 @@ class Certificate:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_private(path, content.decode("ascii"))
         self.cert.chmod(0o644)  # clients are given it
-        return ["made a self-signed certificate, which clients have to be told to trust"]
+        return [f"made a self-signed certificate, {self.cert}, which clients have to be told to trust"]
 
 
 def self_signed(key: rsa.RSAPrivateKey, names: Iterable[str], now: datetime) -> x509.Certificate:

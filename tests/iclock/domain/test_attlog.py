@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import random
+import re
 import tracemalloc
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -216,3 +218,14 @@ def test_a_huge_line_takes_no_memory() -> None:
 
     assert numbers == [1, 2, 3]
     assert peak < 1_000_000
+
+
+def test_the_lines_that_the_documents_show_are_read() -> None:
+    documented = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
+    (block,) = re.findall(r"^```text\n(.*?)^```", documented, re.MULTILINE | re.DOTALL)
+
+    assert punches(block.encode()) == [
+        Punch("1001", datetime(2026, 3, 2, 7, 58, 12), 0, 1),
+        Punch("1002", datetime(2026, 3, 2, 8, 1, 40), 0, 15),
+        Punch("1001", datetime(2026, 3, 2, 17, 3, 5), 1, 1),
+    ]
