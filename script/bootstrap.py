@@ -19,7 +19,15 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 INSTALLED = VENV / "installed-requirements"  # one sha256 a line, of the files that are installed; then their Python
 INSTALLING = VENV / "installing"  # exists while pip works, so that a cut install is noticed
-COMMANDS = ("start", "test", "check", "bench", "manage")
+USAGES = {
+    "start": "[--demo] [--tls]\nStarts the platform; --demo with simulated terminals, --tls on HTTPS.\n"
+    "The environment variables that it reads are in docs/operations.md.",
+    "test": "[--long] [pytest arguments]\nRuns the tests on throw-away servers; --long adds those that take minutes.",
+    "check": "\nRuns ruff, mypy, the import contracts, and the checks of migrations and deployment.",
+    "bench": "NAME ... | all\nMeasures the platform on throw-away servers; the names are in docs/operations.md.",
+    "manage": "COMMAND [arguments]\nRuns manage.py with the environment of the platform that is running;\n"
+    "'./script/manage help' lists the commands, './script/manage COMMAND --help' tells of one.",
+}
 DEVELOPMENT = ("test", "check")
 PATHS = ("STATE_DIR", "DEVICES_FILE", "CERT_FILE", "KEY_FILE")  # relative ones are the caller's
 
@@ -31,8 +39,11 @@ def give_up(sentence: str) -> NoReturn:
 
 def main(arguments: list[str]) -> NoReturn:
     os.environ["BOOTSTRAP_BEGAN"] = str(time.monotonic())
-    if not arguments or arguments[0] not in COMMANDS:
-        give_up(f"Usage: script/bootstrap.py {'|'.join(COMMANDS)} [arguments]")
+    if not arguments or arguments[0] not in USAGES:
+        give_up(f"Usage: script/bootstrap.py {'|'.join(USAGES)} [arguments]")
+    if arguments[1:] in (["--help"], ["-h"]):
+        print(f"Usage: ./script/{arguments[0]} {USAGES[arguments[0]]}")
+        sys.exit(0)
     if sys.platform != "linux":
         give_up("The embedded servers run on Linux only (x86-64 or arm64, glibc).")
     files = [ROOT / "requirements.txt"]

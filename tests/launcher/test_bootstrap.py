@@ -36,6 +36,15 @@ def begin(checkout: Path, command: str, *arguments: str) -> subprocess.Popen[str
     )
 
 
+@pytest.mark.parametrize("command", ["start", "test", "check", "bench", "manage"])
+@pytest.mark.parametrize("asked", ["--help", "-h"])
+def test_each_command_says_how_it_is_used(checkout: Path, command: str, asked: str) -> None:
+    process = begin(checkout, command, asked)
+    said, _ = process.communicate(timeout=30)
+
+    assert (process.returncode, said.splitlines()[0].startswith(f"Usage: ./script/{command}")) == (0, True)
+
+
 def run(checkout: Path, command: str, *arguments: str) -> str:
     process = begin(checkout, command, *arguments)
     said, _ = process.communicate(timeout=100)
