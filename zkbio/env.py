@@ -56,7 +56,7 @@ def choice(name: str, default: str, among: tuple[str, ...]) -> str:
     """One of these words, in any letter case."""
     value = os.environ.get(name, default).strip().lower()
     if value not in among:
-        raise ImproperlyConfigured(f"{name}={value!r} is none of {', '.join(among)}.")
+        raise ImproperlyConfigured(f"{name}={value!r} is none of these: {', '.join(map(repr, among))}.")
     return value
 
 

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from django.conf import settings
 from django.utils import translation
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_noop, ngettext
 
 from devices.domain import clocks
 from devices.driver.errors import KeyRefusedError, ProtocolError, TerminalError, TimedOutError, UnreachableError
@@ -147,7 +147,10 @@ def find_of_clock(wall: datetime | None, now: datetime, time_zone: str) -> Step:
     behind = _("Its clock shows %(wall)s: %(off)s behind the time in %(zone)s.")
     advice = _("Set its clock; stamps of punches that were made meanwhile are wrong.")
     if _is_another_zone(drift):
-        advice = _("It may be set for another time zone: correct the terminal's zone here, or its clock.")
+        advice = _(
+            "It may be set for another time zone: correct the zone on the terminal's page (before it has one,"
+            " by add_device --time-zone), or set the unit's clock."
+        )
     return Step("clock", False, (ahead if drift > timedelta(0) else behind) % told, advice)
 
 
@@ -177,7 +180,12 @@ def find_of_people(people: Sequence[UnitUser]) -> Step:
         return Step(
             "people", False, sentence, _("Punches of theirs can't be anybody's: give them user ids, or delete them.")
         )
-    return Step("people", True, _("Its %(count)d people can be read (%(width)d bytes each).") % facts)
+    sentence = ngettext(
+        "Its %(count)d person can be read (%(width)d bytes).",
+        "Its %(count)d people can be read (%(width)d bytes each).",
+        len(people),
+    )
+    return Step("people", True, sentence % facts)
 
 
 def find_of_log(rows: Rows, people: Sequence[UnitUser] | None) -> Step:
@@ -190,9 +198,12 @@ def find_of_log(rows: Rows, people: Sequence[UnitUser] | None) -> Step:
         return Step("log", False, sentence % facts)
     rejects = decode_punches(rows, user_ids={user.uid: user.user_id for user in people or ()}).rejects
     if not rejects:
-        return Step(
-            "log", True, _("Its log of %(count)d punches is whole and can be read (%(width)d bytes each).") % facts
+        sentence = ngettext(
+            "Its log of %(count)d punch is whole and can be read (%(width)d bytes).",
+            "Its log of %(count)d punches is whole and can be read (%(width)d bytes each).",
+            len(rows),
         )
+        return Step("log", True, sentence % facts)
     sentence = _("Of the %(count)d rows of its log, these can't be punches: %(kinds)s.")
     advice = _("They will be kept in quarantine with their bytes, and everything else is stored: look at them there.")
     return Step("log", False, sentence % {**facts, "kinds": _kinds(rejects)}, advice)

@@ -24,6 +24,7 @@ MAX_SESSION_BYTES: Final = 32 * 1024 * 1024
 # Packets that belong to nothing, while one answer is awaited.
 MAX_STRAYS: Final = 1_000
 _DATAGRAM: Final = 65_535
+_HTTP: Final = b"HTTP"
 _MAX_EVENTS: Final = 100
 
 
@@ -197,6 +198,8 @@ class GuardedSocket:
         """The next frame that belongs to the awaited answer, or b"" when one was dropped."""
         head = self._exactly(protocol.FRAME_HEAD.size)
         magic, size = protocol.FRAME_HEAD.unpack(head)
+        if head.startswith(_HTTP):
+            raise ProtocolError(f"At {self.address} a web server answers (HTTP): is that the terminal's own address?")
         if magic != protocol.FRAME_MAGIC:
             raise ProtocolError(f"{self.address} sent {head.hex(' ')}, which is no frame: is it a ZKTeco terminal?")
         if not protocol.PACKET_HEAD.size <= size <= protocol.MAX_FRAME:

@@ -263,6 +263,15 @@ def test_impossible_rows_are_counted_by_what_is_wrong_with_them(unit: SimulatedT
     )
 
 
+@pytest.mark.parametrize(("count", "said"), [(1, "Its log of 1 punch is"), (2, "Its log of 2 punches is")])
+def test_one_of_anything_is_not_many(count: int, said: str) -> None:
+    with SimulatedTerminal(replace(SPEC, users=SPEC.users[:1], punches=SPEC.punches[:count])) as unit:
+        told = " ".join(step.sentence for step in steps_of(unit))
+
+    assert said in told
+    assert "Its 1 person can be read" in told
+
+
 def test_rows_of_nobody(unit: SimulatedTerminal) -> None:
     spec = replace(SPEC, user_width=28, punch_width=8, punches=(*SPEC.punches, SimPunch("9999", MORNING)))
     with SimulatedTerminal(spec) as old:
@@ -273,7 +282,7 @@ CLOCKS = [
     (
         timedelta(hours=3, minutes=30, seconds=10),
         "3 h 30 min",
-        "ahead of the time in UTC. It may be set for another time zone",
+        "correct the zone on the terminal's page (before it has one, by add_device --time-zone), or set the unit's clock",
     ),
     (timedelta(hours=-1, seconds=-10), "1 h", "behind the time in UTC. It may be set for another time zone"),
     (timedelta(minutes=-10, seconds=-10), "10 min", "behind the time in UTC. Set its clock"),

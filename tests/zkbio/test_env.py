@@ -28,7 +28,7 @@ SHORT = base64.b64encode(b"k" * 16).decode()
         (SHORT, lambda: env.key("VARIABLE"), "has 16 bytes; it needs 32"),
         (KEY, lambda: env.key_ring("VARIABLE"), "is written id:base64"),
         (f"k1:{SHORT}", lambda: env.key_ring("VARIABLE"), "has 16 bytes; it needs 32"),
-        ("tls", lambda: env.choice("VARIABLE", "none", ("none", "ssl")), "is none of none, ssl"),
+        ("tls", lambda: env.choice("VARIABLE", "none", ("none", "ssl")), "is none of these: 'none', 'ssl'"),
         ("clé", lambda: env.ascii_text("VARIABLE"), "has characters other than ASCII's"),
         ("a@example.com,b", lambda: env.addresses("VARIABLE"), "'b' is no mail address"),
         ("Bob <a@example.com>", lambda: env.addresses("VARIABLE"), "is no mail address"),

@@ -92,8 +92,9 @@ def _sentence(report: dict[str, Any]) -> str:
         case SyncRun.Outcome.UNCHANGED:
             what = f"unchanged, not downloaded ({report['seconds']} s)"
         case _:
+            held = f"{report['announced']} {'punch' if report['announced'] == 1 else 'punches'}"
             what = (
-                f"{report['announced']} punches on it: {report['new']} new, {report['known']} known,"
+                f"{held} on it: {report['new']} new, {report['known']} known,"
                 f" {report['duplicate']} duplicate, {report['quarantined']} quarantined ({report['seconds']} s)"
             )
     return f"{report['device']}: {what}"

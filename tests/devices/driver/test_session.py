@@ -165,7 +165,7 @@ SIZES = protocol.CMD_GET_FREE_SIZES
         (Close(command=READ, after=30_000), UnreachableError, "closed the connection in the middle of an answer"),
         (Close(command=READ, after=30_000, reset=True), UnreachableError, "broke the connection"),
         (Close(command=SIZES, after=5), UnreachableError, "closed the connection in the middle of an answer"),
-        (Garbage(command=SIZES), ProtocolError, "which is no frame"),
+        (Garbage(command=SIZES), ProtocolError, r"a web server answers \(HTTP\)"),
         (HugeFrame(command=READ), ProtocolError, "announced a frame of 4294967295 bytes"),
         (ShortSizes(), ProtocolError, "gave a short answer about its sizes"),
         (CountOff(by=1), MiscountError, "counts 5001 rows but delivered"),
@@ -370,3 +370,23 @@ def test_a_stopping_process_breaks_its_sessions_at_once(
 def stopping() -> Iterator[Callable[[], int]]:
     yield guarded.stop_all
     guarded._stopping.clear()
+
+
+def test_another_machine_is_told_by_what_it_sent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        serving = threading.Thread(target=_greet_as_another_machine, args=(listener,), daemon=True)
+        serving.start()
+        with (
+            pytest.raises(ProtocolError, match="sent 53 53 48 2d 32 2e 30 2d, which is no frame"),
+            open_session(Address("127.0.0.1", port)),
+        ):
+            pass
+        serving.join(timeout=5)
+
+
+def _greet_as_another_machine(listener: socket.socket) -> None:
+    sock, _address = listener.accept()
+    with sock:
+        sock.recv(100)
+        sock.sendall(b"SSH-2.0-OpenSSH_9.2p1\r\n")
