@@ -282,7 +282,7 @@ CLOCKS = [
     (
         timedelta(hours=3, minutes=30, seconds=10),
         "3 h 30 min",
-        "correct the zone on the terminal's page (before it has one, by add_device --time-zone), or set the unit's clock",
+        "correct the zone on the terminal's page (before it has one, by add_device --time-zone), or",
     ),
     (timedelta(hours=-1, seconds=-10), "1 h", "behind the time in UTC. It may be set for another time zone"),
     (timedelta(minutes=-10, seconds=-10), "10 min", "behind the time in UTC. Set its clock"),
