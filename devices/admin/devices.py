@@ -30,6 +30,7 @@ from devices.domain.registry import (
 from devices.models import Device, SyncRun
 from iclock.domain.health import drift_in_words
 from iclock.models import Alarm
+from personnel.models.scope import scope_of
 from zkbio.admin import (
     SecretField,
     TypedColumnsAdmin,
@@ -155,7 +156,7 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
         """Each device says for itself why not."""
         for device in queryset.order_by("pk"):
             try:
-                terminal = accept_unit(device, actor=request)
+                terminal = accept_unit(device, actor=request, scope=scope_of(request.user))
             except NotAcceptedError as error:
                 self.message_user(request, f"{device.name}: {error}", messages.WARNING)
             else:

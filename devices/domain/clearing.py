@@ -22,9 +22,10 @@ from devices.domain.disabling import held_down
 from devices.domain.identity import require_admitted
 from devices.domain.lease import Lease, confirm
 from devices.domain.memory import known_bytes, remember
+from devices.domain.rereading import decode_rows
 from devices.driver.errors import RefusedError, TerminalError
 from devices.driver.session import Sizes, TerminalSession
-from devices.driver.tables import Rows, decode_punches
+from devices.driver.tables import Rows
 from devices.models import Device
 from iclock.domain.clearing import finish_clearing, what_is_missing
 from iclock.domain.commands import Kind, State
@@ -143,7 +144,7 @@ class _Attempt:
         rows = session.punch_rows(sizes)
         users = {user.uid: user.user_id for user in session.users()} if rows.width == 8 else {}
         known = known_bytes(self._device, rows) if rows.width == 8 else 0
-        log = decode_punches(rows.tail(known), user_ids=users)
+        log = decode_rows(self._terminal.sn, rows.tail(known), known=known, user_ids=users)
         counts = record_punches(
             self._terminal,
             log.punches,

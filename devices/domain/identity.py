@@ -7,6 +7,9 @@ new one. A stranger whose serial number is that of another device's terminal is 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Final
+
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
@@ -19,7 +22,11 @@ from devices.models import Device
 from iclock.domain import presence
 from iclock.domain.alarms import Kind, end_alarm, raise_alarm
 from iclock.models import Alarm, Terminal
+from personnel.models.scope import Scope
 from zkbio.accounts.domain.audit import record
+
+# What commands may accept: everything.
+UNLIMITED: Final = Scope()
 
 
 class WrongUnitError(TerminalError):
@@ -90,6 +97,13 @@ def note_right_unit(device: Device, lease: Lease, terminal: Terminal) -> None:
         judge_twins({device.stranger_sn, terminal.sn})
 
 
+def forget_strangers_of(terminal_ids: Iterable[int], *, because: str) -> None:
+    """Nobody looks any more who answers in the place of these terminals, so nobody need be told of it."""
+    alarms = Alarm.objects.open().filter(kind=Kind.WRONG_UNIT, terminal__in=list(terminal_ids))
+    for alarm in alarms.select_related("terminal").order_by("pk"):
+        end_alarm(alarm.terminal, Kind.WRONG_UNIT, because)
+
+
 def judge_twins(serials: set[str]) -> None:
     """Raise or end the alarm that two units carry one serial number, for each of these.
 
@@ -109,13 +123,14 @@ def judge_remaining_twins(**_signal: object) -> None:
     judge_twins(set(Alarm.objects.open().filter(kind=Kind.TWIN).values_list("terminal__sn", flat=True)))
 
 
-def accept_unit(device: Device, *, actor: object) -> Terminal:
+def accept_unit(device: Device, *, actor: object, scope: Scope = UNLIMITED) -> Terminal:
     """Make the unit that answers, ``device.stranger_sn`` as the caller saw it, the device's terminal from now on.
 
     A unit that nobody knew gets the place of the former one: its area, name, zone and settings. The former terminal
     and its punches stay. Another device that was this unit isn't any more, and finds out who answers at its address.
     Whatever is going on with these devices ends without a word. Raises NotAcceptedError when the unit isn't there any
-    more, or is blocked.
+    more, is blocked, or is known in an area outside of ``scope``, what the actor may see: a unit says of itself who it
+    is, and nobody shall take another's terminal by letting one say so.
     """
     serial = device.stranger_sn
     with transaction.atomic():
@@ -127,7 +142,7 @@ def accept_unit(device: Device, *, actor: object) -> Terminal:
                 f"At the last visit to {device.host} no other unit answered: there is none to accept."
             )
         former = mine.terminal
-        terminal = _successor(former, serial, device=mine)
+        terminal = _successor(former, serial, device=mine, scope=scope)
         began_anew = {**FORGOTTEN, "stranger_sn": "", "lease_expires_at": None, "lease_token": F("lease_token") + 1}
         Device.objects.filter(pk__in=held).update(**began_anew, terminal=None, next_poll_at=Now())
         Device.objects.filter(pk=mine.pk).update(
@@ -152,11 +167,13 @@ def _was_there_last(device: Device) -> bool:
     return last is not None and last.error_code == WrongUnitError.code and device.updated_at <= last.finished_at
 
 
-def _successor(former: Terminal | None, serial: str, *, device: Device) -> Terminal:
+def _successor(former: Terminal | None, serial: str, *, device: Device, scope: Scope) -> Terminal:
     """The terminal with this serial, in the place of the former one unless it has a place of its own."""
     kept = ("area", "alias", "time_zone", "is_attendance", "corrects_clock", "away_minutes")
     place = {name: getattr(former, name) for name in kept} if former else _place_of(device)
-    terminal, _ = Terminal.objects.select_related("area").get_or_create(sn=serial, defaults=place)
+    terminal, made = Terminal.objects.select_related("area").get_or_create(sn=serial, defaults=place)
+    if not made and scope.areas is not None and terminal.area_id not in scope.areas:
+        raise NotAcceptedError("You may not accept this unit: ask somebody who may see all areas.")
     if terminal.admission == Terminal.Admission.BLOCKED:
         raise NotAcceptedError(f"{serial} is blocked: approve the terminal first.")
     if terminal.admission == Terminal.Admission.PENDING:
@@ -182,6 +199,9 @@ def _first_contact(device: Device, lease: Lease, serial: str) -> Terminal:
         with transaction.atomic():
             terminal, _ = Terminal.objects.select_related("area").get_or_create(sn=serial, defaults=_place_of(device))
             confirm(lease, unchanged={"host": device.host, "port": device.port}, terminal=terminal)
+            if device.enabled:
+                presence.expect([terminal.pk])
+            forget_strangers_of([terminal.pk], because=f"It is read as device {device.key} now.")
     except IntegrityError as error:
         other = Device.objects.get(terminal__sn=serial)
         raise WrongUnitError(

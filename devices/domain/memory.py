@@ -62,7 +62,9 @@ def known_bytes(device: Device, rows: Rows) -> int:
     at = rows.data.find(tail)
     while at % rows.width and at >= 0:
         at = rows.data.find(tail, at + 1)
-    return at + len(tail) if at >= 0 else 0
+    # Further behind than it was, something that nobody has read came before it: a log that was cleared and restored,
+    # or a clock that gives the same stamps again.
+    return at + len(tail) if 0 <= at <= size - len(tail) else 0
 
 
 def rows_held(device: Device) -> int:

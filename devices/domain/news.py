@@ -46,14 +46,14 @@ def news_of(device: Device, terminal: Terminal, heard: Heard, *, now: datetime) 
     drift = None if heard.wall is None else clocks.drift_of(heard.wall, heard.at, zone(terminal.time_zone))
     wrong = drift is not None and abs(drift) > clocks.tolerance()
     loss = None if heard.rows is None else loss_of(device, heard.sizes, heard.rows)
-    known = TerminalPresence.objects.filter(terminal=terminal).first() if wrong or loss else None
+    known = TerminalPresence.objects.filter(terminal=terminal).first() if wrong else None
     return News(
         terminal=terminal,
         drift=drift,
         doubtful=_doubtful(heard, drift, known, now=now),
         remembered={} if heard.rows is None else remember(heard.rows),
         complete_until=complete_until(heard.at, drift, tolerance=clocks.tolerance()),
-        loss=loss and _told(loss, device, heard, known),
+        loss=loss and _told(loss, device, heard),
     )
 
 
@@ -101,10 +101,9 @@ def report_of(news: News, heard: Heard, correction: Correction | None) -> Report
     )
 
 
-def _told(loss: Loss, device: Device, heard: Heard, known: TerminalPresence | None) -> tuple[Kind, str]:
-    """The kind of the event, and what may be missing."""
-    moments = (device.log_read_at, known.complete_until if known else None)
-    whole = max((moment for moment in moments if moment is not None), default=heard.at)
+def _told(loss: Loss, device: Device, heard: Heard) -> tuple[Kind, str]:
+    """The kind of the event, and what may be missing: since the log was read last, whatever it counted meanwhile."""
+    whole = device.log_read_at or heard.at
     hole = f"between {_moment(min(whole, heard.at))} and {_moment(heard.at)}"
     rows = 0 if heard.rows is None else len(heard.rows)
     if loss is Loss.OVERRUN:

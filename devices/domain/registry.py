@@ -12,7 +12,9 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from devices.domain import clocks, schedule
-from devices.domain.addresses import AddressError, parse_host
+from devices.domain.addresses import AddressError, OutsideError, parse_host
+from devices.domain.identity import forget_strangers_of, judge_remaining_twins
+from devices.domain.memory import FORGOTTEN
 from devices.models import Device
 from devices.models.device import default_interval
 from devices.signals import devices_changed
@@ -23,6 +25,9 @@ from iclock.models import Terminal
 EXAMPLE_KEY: Final = "principal"
 EXAMPLE_HOST: Final = "192.168.1.205"
 MAX_COMM_KEY: Final = 2**32 - 1  # the protocol carries 32 bits; most units let six digits be typed
+
+# The code of a refused address whose sentence names the operator's networks.
+OUTSIDE: Final = "outside"
 
 _PROBE = "A1"
 _DIALLED_BY: Final = frozenset({"host", "port", "transport", "comm_key", "timeout"})
@@ -152,7 +157,8 @@ def unknown_in_a_sentence(*keys: str) -> str:
 
 def normalise_key(text: str) -> str:
     """The id under which a device is known in URLs: " Main Door" -> "main_door"."""
-    return text.strip().lower().replace(" ", "_")
+    key = text.strip().replace(" ", "_")
+    return key.lower() if key.isascii() else key  # other letters are refused, also those whose small ones are ASCII
 
 
 def key_for(host: str, port: int) -> str:
@@ -166,7 +172,7 @@ def check_host(text: str) -> str:
     try:
         return parse_host(text)
     except AddressError as error:
-        raise ValidationError(str(error), code="host") from error
+        raise ValidationError(str(error), code=OUTSIDE if isinstance(error, OutsideError) else "host") from error
 
 
 def check_encoding(name: str) -> str:
@@ -203,21 +209,26 @@ def note_polling(device_ids: Iterable[int]) -> None:
     """Terminals are waited for while they are polled; one that nobody polls is not away."""
     polled = dict(Device.objects.filter(pk__in=list(device_ids)).values_list("terminal", "enabled"))
     presence.expect([pk for pk, enabled in polled.items() if enabled])
-    presence.expect_no_more([pk for pk, enabled in polled.items() if not enabled])
+    unwatched = [pk for pk, enabled in polled.items() if pk is not None and not enabled]
+    presence.expect_no_more(unwatched)
+    forget_strangers_of(unwatched, because="The polling of its device ended.")
 
 
 def wait_no_more(*, instance: Device, **_signal: Any) -> None:
     """After a device was deleted: nobody dials its terminal any more."""
     if instance.terminal_id is not None:
         presence.expect_no_more([instance.terminal_id])
+        forget_strangers_of([instance.terminal_id], because="Its device was deleted.")
 
 
 def end_polling_of_terminal(*, instance: Terminal, **_signal: Any) -> None:
     """Before a terminal is deleted: the next visit to its device would bring it back.
 
-    The device stays, with its address and comm key; polled again, it makes the terminal anew at the first contact.
+    The device stays, with its address and comm key; polled again, it makes the terminal of whichever unit answers then
+    at the first contact, so what it remembers of this one's log is forgotten.
     """
-    Device.objects.filter(terminal=instance).update(enabled=False)
+    Device.objects.filter(terminal=instance).update(enabled=False, stranger_sn="", **FORGOTTEN)
+    judge_remaining_twins()
 
 
 def _collect(errors: dict[str, list[ValidationError]], field: str, device: Device, parse: Callable[[str], str]) -> None:

@@ -30,10 +30,11 @@ from devices.domain.identity import (
 from devices.domain.lease import BusyError, Lease, confirm, hold
 from devices.domain.memory import known_bytes, needs_download
 from devices.domain.news import Heard, News, news_of, report_of, write_news, write_news_of_terminal
+from devices.domain.rereading import decode_rows
 from devices.domain.storing import storing
 from devices.driver.errors import StoppedError, TerminalError
 from devices.driver.session import Identity, Sizes, TerminalSession
-from devices.driver.tables import Rows, decode_punches
+from devices.driver.tables import Rows
 from devices.models import Device, SyncRun
 from iclock.domain import health, presence
 from iclock.domain.commands import READS
@@ -218,7 +219,7 @@ def _store(occasion: Occasion, visit: Visit) -> Stored:
     if not unknown:
         commands.finish_reads(visit.reads, rows=known, counts=Counts())
         return Stored(news, known)
-    log = decode_punches(unknown, user_ids=visit.user_ids)
+    log = decode_rows(terminal.sn, unknown, known=known, user_ids=visit.user_ids)
     counts = record_punches(
         terminal,
         log.punches,

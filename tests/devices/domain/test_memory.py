@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from devices.domain.memory import Loss, loss_of, remember
+from devices.domain.memory import Loss, known_bytes, loss_of, remember
 from devices.driver.tables import Rows
 from devices.driver.unit import Sizes
 from devices.models import Device
@@ -91,3 +91,19 @@ def test_nothing_is_lost_where_nothing_is_remembered(width: int) -> None:
 def test_a_firmware_that_writes_rows_in_another_width_cleared_nothing() -> None:
     assert loss(log(16, *range(ROOM)), log(40, *range(ROOM))) is None
     assert loss(log(16, *range(ROOM)), log(40, 200)) is Loss.CLEARED
+
+
+@every_width
+def test_punches_in_front_of_the_last_ones_that_were_read_are_news(width: int) -> None:
+    """A log that was cleared, filled, and holds the same last row once more."""
+    device = device_that_read(log(width, 5))
+
+    assert known_bytes(device, log(width, 4, 5)) == 0
+    assert known_bytes(device, log(width, 5, 6)) == width
+
+
+@every_width
+def test_a_log_that_dropped_its_first_punches_is_known_up_to_where_it_was_read(width: int) -> None:
+    device = device_that_read(log(width, *range(ROOM)))
+
+    assert known_bytes(device, log(width, *range(40, 40 + ROOM))) == 60 * width
