@@ -50,8 +50,9 @@ def claim(terminal: Terminal, kinds: Iterable[str], lease: Lease) -> list[Termin
 
 def finish_reads(reads: Collection[TerminalCommand], *, rows: int, counts: Counts) -> None:
     """The log is read and stored."""
+    punches = "1 punch" if rows == 1 else f"{rows} punches"
     for command in reads:
-        finish_command(command, ok=True, sentence=f"{rows} punches read, {counts.new} new.")
+        finish_command(command, ok=True, sentence=f"{punches} read, {counts.new} new.")
 
 
 def restart(device: Device, terminal: Terminal, lease: Lease) -> None:

@@ -120,6 +120,16 @@ def test_an_empty_log_is_read_too(known: Device, unit: SimulatedTerminal, ask: A
     assert outcome(command) == ("done", "0 punches read, 0 new.")
 
 
+def test_a_single_punch_is_counted_as_one(known: Device, unit: SimulatedTerminal, ask: Ask) -> None:
+    command = ask("upload_all")
+    unit.clear_log()
+    unit.punch("1001")
+
+    visit(known)
+
+    assert outcome(command) == ("done", "1 punch read, 1 new.")
+
+
 def test_a_terminal_that_is_away_finds_its_commands_at_its_return(
     known: Device, unit: SimulatedTerminal, ask: Ask
 ) -> None:
