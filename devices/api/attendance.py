@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from datetime import date
 from typing import Final
 
-import orjson
-from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpResponseBase
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from devices.api.errors import Refusal, reason
+from devices.api.answers import PunchAnswer
+from devices.api.errors import Refusal, UnknownDevice, reason, refusal_of
 from devices.api.schema import answer_of, number, row_of, text
 from devices.api.views import DEVICE_ID, READ_PUNCHES, UnitView
-from devices.domain.attendance import Log, Wanted, merged, read_log, read_stored
+from devices.domain.attendance import Wanted, read_log, read_stored
 from devices.domain.live import visit_each
 from devices.domain.people_shown import people_shown
 from devices.domain.registry import is_unused_example
 from devices.models import Device
+from zkbio.api.errors import Unavailable
 
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _LIVE: Final = "device"
 _STORED: Final = "database"
-# A longer answer is sent as it is merged.
-_AT_ONCE: Final = 2_000
 _FILTERS: Final = [
     OpenApiParameter("user_id", str, description="Of this person only."),
     OpenApiParameter("date", str, description="Of this day only: YYYY-MM-DD."),
@@ -46,6 +47,8 @@ _ROW: Final = row_of(
     device_name=text(),
 )
 
+_log = logging.getLogger(__name__)
+
 
 class AttendanceView(UnitView):
     """The punches of a device."""
@@ -60,9 +63,13 @@ class AttendanceView(UnitView):
     def get(self, request: Request, device_id: str) -> HttpResponseBase:
         """What the terminal's own log holds, newest first; it is stored on the way."""
         device, wanted = self.device(device_id), _wanted(request)
-        if _source(request) == _STORED:
-            return _answer([read_stored([device], wanted, user=request.user)])
-        return _answer([self.visit(device, read_log(wanted))])
+        stored = _source(request) == _STORED
+        with PunchAnswer() as answer:
+            if stored:
+                answer.logs.append(read_stored([device], wanted, user=request.user, grow=answer.grow))
+            else:
+                answer.logs.append(self.visit(device, read_log(wanted, grow=answer.grow)))
+            return answer.response()
 
 
 class AllAttendanceView(UnitView):
@@ -82,20 +89,35 @@ class AllAttendanceView(UnitView):
         wanted, source = _wanted(request), _source(request)
         visible = Device.objects.visible_to(request.user).select_related("terminal").order_by("id")
         devices = [device for device in visible if not is_unused_example(device)]
-        if source == _STORED:
-            return _answer([read_stored(devices, wanted, user=request.user)], errors={})
-        logs: list[Log] = []
+        with PunchAnswer() as answer:
+            if source == _STORED:
+                answer.logs.append(read_stored(devices, wanted, user=request.user, grow=answer.grow))
+                return answer.response(errors={})
+            errors = self._read_all(devices, wanted, answer)
+            in_order = (device.key for device in devices if device.key in errors)
+            return answer.response(errors={key: errors[key] for key in in_order})
+
+    def _read_all(self, devices: Sequence[Device], wanted: Wanted, answer: PunchAnswer) -> dict[str, str]:
+        """Gather the logs, and by the ids of devices what went wrong. Raises Unavailable and CallerGoneError."""
         errors: dict[str, str] = {}
-        try:
-            for device, outcome in visit_each(devices, read_log(wanted), gone=self.gone):
+        with closing(visit_each(devices, read_log(wanted, grow=answer.grow), gone=self.gone)) as visits:
+            for device, outcome in visits:
+                if isinstance(outcome, Unavailable):
+                    raise outcome
                 if isinstance(outcome, Exception):
-                    errors[device.key] = reason(outcome)
+                    errors[device.key] = _told(device, outcome)
                 else:
-                    logs.append(outcome)
-        except BaseException:
-            _close(logs)
-            raise
-        return _answer(logs, errors={device.key: errors[device.key] for device in devices if device.key in errors})
+                    answer.logs.append(outcome)
+        return errors
+
+
+def _told(device: Device, error: Exception) -> str:
+    """What went wrong, for the caller; what nobody expected, for the log."""
+    if isinstance(error, Device.DoesNotExist):
+        error = UnknownDevice(device.key, [])
+    if refusal_of(error) is None:
+        _log.error("Reading device %s ended in an error.", device.key, exc_info=error)
+    return reason(error)
 
 
 def _wanted(request: Request) -> Wanted:
@@ -119,25 +141,3 @@ def _source(request: Request) -> str:
     if source not in {_LIVE, _STORED}:
         raise Refusal(400, _("source must be device or database."))
     return source
-
-
-def _answer(logs: Sequence[Log], *, errors: Mapping[str, str] | None = None) -> HttpResponseBase:
-    total = sum(log.total for log in logs)
-    tail = b"]}" if errors is None else b'],"errors":' + orjson.dumps(errors) + b"}"
-    pieces = _pieces(b'{"success":true,"total":%d,"data":[' % total, merged(logs), tail)
-    if total > _AT_ONCE:
-        return StreamingHttpResponse(pieces, content_type="application/json")
-    return HttpResponse(b"".join(pieces), content_type="application/json")
-
-
-def _pieces(head: bytes, batches: Iterator[bytes], tail: bytes) -> Iterator[bytes]:
-    before = head
-    for batch in batches:
-        yield before + batch
-        before = b","
-    yield tail if before == b"," else head + tail
-
-
-def _close(logs: Sequence[Log]) -> None:
-    for log in logs:
-        log.lines.close()

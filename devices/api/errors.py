@@ -12,9 +12,10 @@ from django.utils.translation import gettext as _
 from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 
+from devices.domain.attendance import CrowdedError
 from devices.domain.lease import LeaseLostError
 from devices.domain.live import CallerGoneError, OccupiedError
-from devices.domain.registry import AlreadyRegisteredError
+from devices.domain.registry import OUTSIDE, AlreadyRegisteredError
 from devices.driver.errors import (
     KnownUserError,
     StoppedError,
@@ -23,6 +24,7 @@ from devices.driver.errors import (
     UnknownUserError,
 )
 from devices.models import Device
+from personnel.models.scope import scope_of
 from zkbio.api.dialect import failure
 from zkbio.api.errors import exception_handler as plain_handler
 
@@ -63,6 +65,7 @@ class Refusal(APIException):
     def __init__(self, status: int, sentence: str, **more: Any) -> None:
         super().__init__(sentence)
         self.status_code = status
+        self.wait = _RETRY_SECONDS if status == 503 else None
         self.more = more
 
 
@@ -76,16 +79,21 @@ class UnknownDevice(Refusal):
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """None means a defect."""
-    refusal = refusal_of(error)
-    if refusal is not None:
-        answer = Response({**failure(refusal.detail), **refusal.more}, status=refusal.status_code)
-        if refusal.status_code == 503:
-            answer["Retry-After"] = str(_RETRY_SECONDS)
-        return answer
-    plain = plain_handler(error, context)
-    if plain is not None:
-        plain.data = failure(plain.data)
-    return plain
+    refusal = _limited_refusal(error, context) or refusal_of(error)
+    answer = plain_handler(refusal or error, context)
+    if answer is not None:
+        answer.data = {**failure(answer.data), **(refusal.more if refusal else {})}
+    return answer
+
+
+def _limited_refusal(error: Exception, context: dict[str, Any]) -> Refusal | None:
+    """Instead of a sentence that names the operator's networks, for who is limited."""
+    outside = isinstance(error, ValidationError) and OUTSIDE in {
+        said.code for said in getattr(error, "error_dict", {}).get("host", ())
+    }
+    if not outside or scope_of(context["request"].user).unlimited:
+        return None
+    return Refusal(400, str(_REASONS["address"]))
 
 
 def refusal_of(error: Exception) -> Refusal | None:
@@ -95,8 +103,10 @@ def refusal_of(error: Exception) -> Refusal | None:
             refusal = error
         case OccupiedError() | LeaseLostError():
             refusal = Refusal(503, _("The device is busy; try again in a few seconds."))
+        case CrowdedError():
+            refusal = Refusal(503, _("Too many long answers at the moment; please try again a little later."))
         case CallerGoneError():
-            refusal = Refusal(_GONE, "")
+            refusal = Refusal(_GONE, _("The caller hung up."))
         case TerminalError():
             refusal = Refusal(_status_of(error), reason(error))
         case AlreadyRegisteredError(there=there):

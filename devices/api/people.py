@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from devices.api.errors import Refusal
 from devices.api.schema import answer_of, number, row_of, text
 from devices.api.serializers import FingerSerializer, UserChangeSerializer, UserSerializer
-from devices.api.views import DEVICE_ID, OPERATE, READ_PEOPLE, T, UnitView, read_body
+from devices.api.views import DEVICE_ID, OPERATE, READ_PEOPLE, T, UnitView, no_body, read_body
 from devices.domain.live import Work
 from devices.domain.live_changes import change_user, create_user, delete_user, look, start_enrolment
 from devices.domain.people_shown import people_shown
@@ -120,6 +120,8 @@ class UserView(PersonView):
     def put(self, request: Request, device_id: str, user_id: str) -> Response:
         """Changes what is sent, and nothing else."""
         device, sent = self.device(device_id), read_body(request, UserChangeSerializer)
+        if not sent:
+            raise Refusal(400, no_body())
         self.visit_about(user_id, device, change_user(user_id, UserFields(**sent), actor=request))
         return Response({"success": True, "message": _("User '%(user_id)s' updated.") % {"user_id": user_id}})
 

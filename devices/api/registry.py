@@ -36,9 +36,12 @@ class StatusView(DeviceView):
     needs = {"GET": (READ_DEVICES,)}
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if "text/html" in request.headers.get("Accept", "") and request.method in {"GET", "HEAD"}:
-            return HttpResponseRedirect(reverse("admin:index"))
-        answer = super().dispatch(request, *args, **kwargs)
+        prefers_page = request.get_preferred_type(["application/json", "text/html"]) == "text/html"
+        answer: HttpResponseBase
+        if prefers_page and request.method in {"GET", "HEAD"}:
+            answer = HttpResponseRedirect(reverse("admin:index"))
+        else:
+            answer = super().dispatch(request, *args, **kwargs)
         patch_vary_headers(answer, ["Accept"])
         return answer
 

@@ -23,7 +23,7 @@ _FAILURE: Final = {
 }
 _OWN_ERRORS: Final[Mapping[str, str]] = {
     "409": "The id, the address or the person is there already.",
-    "499": "The caller hung up.",
+    "499": "The caller hung up, or said that they send no more, which looks the same.",
     "500": "The device failed; the sentence says why.",
 }
 

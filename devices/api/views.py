@@ -35,7 +35,8 @@ READ_PUNCHES: Final = "iclock.view_transaction"
 
 DEVICE_ID: Final = OpenApiParameter("device_id", str, OpenApiParameter.PATH)
 
-# Of Linux's struct tcp_info the first byte: the peer has closed its end, or everything is over.
+# Of Linux's struct tcp_info the first byte: the peer has closed its end, or everything is over. Whoever only sends no
+# more can't be told from who hung up, and is taken for that: clients of HTTP keep their end open.
 _OVER: Final = frozenset({7, 8})
 
 

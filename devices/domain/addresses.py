@@ -57,6 +57,10 @@ class AddressError(ValueError):
     """An address that is not dialled; its text is a sentence for whoever entered it."""
 
 
+class OutsideError(AddressError):
+    """Outside of the operator's networks; its text names them."""
+
+
 def parse_host(text: str) -> str:
     """The one spelling of an address that may be dialled ("FC00::0:1" -> "fc00::1"). Raises AddressError."""
     address = _parse(text)
@@ -94,7 +98,7 @@ def _refuse_elsewhere(address: Address) -> None:
             "%(address)s is outside the networks of terminals (%(networks)s); if a terminal really is there, "
             "add its network to DEVICE_NETWORKS and restart."
         )
-        raise AddressError(sentence % {"address": address, "networks": listed})
+        raise OutsideError(sentence % {"address": address, "networks": listed})
 
 
 def _shown(text: str) -> str:

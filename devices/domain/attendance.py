@@ -10,11 +10,13 @@ import tempfile
 import threading
 import time as clock
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, time
 from itertools import chain, islice
 from typing import IO, Any, Final, NamedTuple
 
 import orjson
+from django.conf import settings
 from django.db import connection, transaction
 
 from devices.domain.dialling import Bounds
@@ -25,9 +27,11 @@ from devices.driver.tables import decode_punches
 from devices.models import Device
 from iclock.models import Transaction
 from iclock.punch import Punch
+from zkbio.api.streams import let_connection_go
 
-# A decoded log takes twenty times its bytes, so few are decoded at once, however many are read.
-_decoding = threading.BoundedSemaphore(4)
+# A decoded log takes twenty times its bytes, and a stored one a connection and a share of the process: few are made
+# into lines at once, however many are read.
+_writing = threading.BoundedSemaphore(4)
 _BATCH: Final = 2_000
 _PAUSE_SECONDS: Final = 0.001
 _SPOOL_BYTES: Final = 512 * 1024
@@ -35,6 +39,12 @@ _TIME: Final = len("2026-03-02 08:00:00")
 _EVERYBODY: Final = None
 
 Shows = Callable[[str], bool]
+Grow = Callable[[int], None]
+"""Told of so many lines before they are kept; what it raises ends the reading."""
+
+
+class CrowdedError(Exception):
+    """Too many logs were made into lines for as long as one waits."""
 
 
 class Wanted(NamedTuple):
@@ -52,21 +62,42 @@ class Log(NamedTuple):
     lines: IO[bytes]
 
 
-def read_log(wanted: Wanted) -> Work[Log]:
-    """The work of reading a terminal's log and storing it; the answer is what the terminal holds now."""
+def read_log(wanted: Wanted, *, grow: Grow) -> Work[Log]:
+    """The work of reading a terminal's log and storing it; the answer is what the terminal holds now.
+
+    It raises CrowdedError, too; the log is stored then.
+    """
 
     def work(lease: Lease, bounds: Bounds) -> Log:
         reading = read_whole_log(lease, bounds=bounds)
         connection.close()  # none is kept for the decoding, which has its own turns
         if reading.visit is None:
             raise reading.error or RuntimeError("a visit without news and without an error")
-        return _log_of(reading, wanted)
+        with _a_turn(bounds.until):
+            return _log_of(reading, wanted, grow)
 
     return work
 
 
-def read_stored(devices: Sequence[Device], wanted: Wanted, *, user: Any) -> Log:
-    """What is stored of these devices' terminals, as far as ``user`` may see it."""
+def read_stored(devices: Sequence[Device], wanted: Wanted, *, user: Any, grow: Grow) -> Log:
+    """What is stored of these devices' terminals, as far as ``user`` may see it. Raises CrowdedError."""
+    let_connection_go()  # whoever waits for a turn keeps none
+    with _a_turn(clock.monotonic() + settings.LIVE_WAIT_SECONDS):
+        return _stored_log(devices, wanted, user, grow)
+
+
+@contextmanager
+def _a_turn(until: float) -> Iterator[None]:
+    left = min(until - clock.monotonic(), settings.LIVE_SECONDS)
+    if not _writing.acquire(timeout=max(0.0, left)):
+        raise CrowdedError
+    try:
+        yield
+    finally:
+        _writing.release()
+
+
+def _stored_log(devices: Sequence[Device], wanted: Wanted, user: Any, grow: Grow) -> Log:
     punches = Transaction.objects.live().visible_to(user)
     if wanted.user_id is not None:
         punches = punches.filter(emp_code=wanted.user_id)
@@ -77,7 +108,7 @@ def read_stored(devices: Sequence[Device], wanted: Wanted, *, user: Any) -> Log:
     columns = ("terminal_sn", "emp_code", "punch_time", "verify_type", "punch_state")
     rows = punches.filter(terminal_sn__in=list(writers)).order_by("-punch_time", "-id").values_list(*columns)
     with transaction.atomic():  # whose cursor is read as it goes on, instead of being stored first
-        return _spooled(writers[sn].line(*rest) for sn, *rest in rows.iterator(chunk_size=_BATCH))
+        return _spooled((writers[sn].line(*rest) for sn, *rest in rows.iterator(chunk_size=_BATCH)), grow)
 
 
 def merged(logs: Sequence[Log]) -> Iterator[bytes]:
@@ -92,13 +123,12 @@ def merged(logs: Sequence[Log]) -> Iterator[bytes]:
             log.lines.close()
 
 
-def _log_of(reading: Reading, wanted: Wanted) -> Log:
+def _log_of(reading: Reading, wanted: Wanted, grow: Grow) -> Log:
     """Of the rows that were known before, decoded for the answer alone, and of those that were decoded to be stored."""
-    with _decoding:
-        punches = chain(_known_punches(reading), reading.punches)
-        lines = _lines(_Writer(reading.run.device), punches, wanted)
-        lines.sort(reverse=True)
-        return _spooled(lines)
+    punches = chain(_known_punches(reading), reading.punches)
+    lines = _lines(_Writer(reading.run.device), punches, wanted)
+    lines.sort(reverse=True)
+    return _spooled(lines, grow)
 
 
 def _known_punches(reading: Reading) -> list[Punch]:
@@ -139,12 +169,17 @@ class _Words(dict[str, str]):
         return word
 
 
-def _spooled(lines: Iterable[str]) -> Log:
+def _spooled(lines: Iterable[str], grow: Grow) -> Log:
     spool = tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115 - whoever merges it closes it
     total, rest = 0, iter(lines)
-    while batch := list(islice(rest, _BATCH)):
-        spool.write("".join(batch).encode())
-        total += len(batch)
-        clock.sleep(_PAUSE_SECONDS)  # under gevent: the others' turn
-    spool.seek(0)
+    try:
+        while batch := list(islice(rest, _BATCH)):
+            grow(len(batch))
+            spool.write("".join(batch).encode())
+            total += len(batch)
+            clock.sleep(_PAUSE_SECONDS)  # under gevent: the others' turn
+        spool.seek(0)
+    except BaseException:
+        spool.close()
+        raise
     return Log(total, spool)

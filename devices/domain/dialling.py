@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,10 +33,14 @@ class SealedKeyError(TerminalError):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What ends a conversation, besides its own end: so many seconds, and whoever sets ``stop``."""
+    """What ends a conversation, besides its own end: so many seconds, and whoever sets ``stop``.
+
+    ``until`` is when whoever waits gives up what comes after it, too, by ``time.monotonic``.
+    """
 
     seconds: float
     stop: threading.Event | None = None
+    until: float = math.inf
 
 
 @contextmanager

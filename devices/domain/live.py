@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Final, TypeVar
 
@@ -36,6 +36,8 @@ MOST_OF_ONE: Final = 56
 MOST_WAITING: Final = 16
 # How often who waits looks whether it is their turn.
 _BLINK: Final = 0.1
+# Conversations end with LIVE_SECONDS; what they brought is waited for a little longer.
+_GRACE: Final = 3.0
 
 _places = threading.BoundedSemaphore(MOST_LIVE)
 _queues = threading.Lock()
@@ -46,7 +48,8 @@ _threads = ThreadPoolExecutor(MOST_LIVE, thread_name_prefix="live")
 
 
 class OccupiedError(Exception):
-    """The device, or all places for conversations, were somebody else's for longer than one waits."""
+    """The device, or all places for conversations, were somebody else's for longer than one waits; or what began for
+    this request takes longer than that. Then it goes on, and the device is busy with it."""
 
 
 class CallerGoneError(Exception):
@@ -63,34 +66,36 @@ def visit(device: Device, work: Work[T], *, gone: Callable[[], bool]) -> T:
 
 def visit_each(
     devices: Sequence[Device], work: Work[T], *, gone: Callable[[], bool]
-) -> Iterator[tuple[Device, T | Exception]]:
+) -> Generator[tuple[Device, T | Exception]]:
     """The outcome of ``work`` with each device as it comes, an error being one: OccupiedError, or what the work raised.
 
-    Raises CallerGoneError as soon as ``gone`` says so. What is still going on then is broken off.
+    Raises CallerGoneError as soon as ``gone`` says so. What is going on then, or when it is closed, is broken off.
     """
     began, stop = time.monotonic(), threading.Event()
     waiting = _queue(devices)
     running: dict[Future[T], Device] = {}
-    queued = list(waiting)
     try:
         yield from ((device, OccupiedError()) for device in devices if device.pk not in waiting)
         while waiting or running:
             if gone():
                 raise CallerGoneError
             waited = time.monotonic() - began
-            running |= _begin(waiting, work, Bounds(_seconds_left(waited), stop), most=MOST_OF_ONE - len(running))
+            bounds = Bounds(_seconds_left(waited), stop, until=began + settings.LIVE_SECONDS)
+            running |= _begin(waiting, work, bounds, most=MOST_OF_ONE - len(running))
             # Those that wait for this request's own conversations to end do so for as long as the request may take.
             patience = settings.LIVE_SECONDS if len(running) >= MOST_OF_ONE else settings.LIVE_WAIT_SECONDS
             if waited > patience:
-                yield from ((device, OccupiedError()) for device in waiting.values())
-                waiting = {}
+                yield from ((device, OccupiedError()) for device in _unqueue(waiting))
+            if waited > settings.LIVE_SECONDS + _GRACE:
+                stop_sessions(stop)
+                overdue, running = running, {}
+                yield from ((device, OccupiedError()) for device in overdue.values())
             for future in _finished(running):
                 device = running.pop(future)
                 outcome = _outcome(device, future)
                 yield device, outcome
     finally:
-        with _queues:
-            _waiting.subtract(queued)
+        _unqueue(waiting)
         if running:
             stop_sessions(stop)
 
@@ -135,6 +140,15 @@ def _queue(devices: Sequence[Device]) -> dict[int, Device]:
     return found
 
 
+def _unqueue(waiting: dict[int, Device]) -> list[Device]:
+    """Those that this request waits for no more."""
+    devices = list(waiting.values())
+    with _queues:
+        _waiting.subtract(waiting.keys())
+    waiting.clear()
+    return devices
+
+
 def _begin(waiting: dict[int, Device], work: Work[T], bounds: Bounds, *, most: int) -> dict[Future[T], Device]:
     """Start with ``most`` of ``waiting`` whose turn it is, and take them out."""
     free = [pk for pk in waiting if pk not in _talking]
@@ -148,7 +162,9 @@ def _begin(waiting: dict[int, Device], work: Work[T], bounds: Bounds, *, most: i
         for _ in range(places - len(leases)):
             _places.release()
     _talking.update(lease.device_id for lease in leases)
-    return {_threads.submit(_carry_out, lease, work, bounds): waiting.pop(lease.device_id) for lease in leases}
+    begun = {lease.device_id: waiting.pop(lease.device_id) for lease in leases}
+    _unqueue(dict(begun))
+    return {_threads.submit(_carry_out, lease, work, bounds): begun[lease.device_id] for lease in leases}
 
 
 def _carry_out(lease: Lease, work: Work[T], bounds: Bounds) -> T:

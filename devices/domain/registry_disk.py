@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import stat
 from collections import Counter
@@ -34,7 +35,7 @@ def read_entries(path: Path) -> dict[str, object]:
         where = _place(data[: error.start].decode("utf-8-sig", "replace"))
         raise RegistryFileError(f"{path} is not UTF-8 ({where}); nothing of it was loaded, and it is kept.") from error
     try:
-        said = json.loads(text, object_pairs_hook=_once_each)
+        said = json.loads(text, object_pairs_hook=_once_each, parse_float=_finite, parse_constant=_finite)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}: {error.msg}"
         raise RegistryFileError(f"{path} is not JSON ({where}); nothing of it was loaded, and it is kept.") from error
@@ -51,6 +52,14 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if twice := [name for name, count in counts.items() if count > 1]:
         raise ValueError(f"the name {twice[0]!a} stands in it twice")
     return dict(pairs)
+
+
+def _finite(written: str) -> float:
+    """What JSON has no number for could not be written as it was."""
+    number = float(written)
+    if not math.isfinite(number):
+        raise ValueError(f"{written} is no number that JSON has")
+    return number
 
 
 def _place(before: str) -> str:
@@ -101,7 +110,7 @@ def read_digests(path: Path) -> dict[str, list[str]]:
     """What we wrote last, as digests. Where that isn't known, nothing in the file counts as ours."""
     try:
         said = json.loads(_read(_note(path)))
-    except (RegistryFileError, ValueError):
+    except (RegistryFileError, ValueError, RecursionError):
         return {}
     return {key: marks for key, marks in said.items() if isinstance(marks, list)} if isinstance(said, dict) else {}
 

@@ -6,10 +6,12 @@ No database connection is held while the terminal talks, and nothing of the term
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
+from django.conf import settings
 from django.db import Error, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Least
@@ -32,13 +34,13 @@ from devices.domain.memory import known_bytes, needs_download
 from devices.domain.news import Heard, News, news_of, report_of, write_news, write_news_of_terminal
 from devices.domain.rereading import decode_rows
 from devices.domain.storing import storing
-from devices.driver.errors import StoppedError, TerminalError
+from devices.driver.errors import StoppedError, TerminalError, TimedOutError
 from devices.driver.session import Identity, Sizes, TerminalSession
 from devices.driver.tables import Rows
 from devices.models import Device, SyncRun
 from iclock.domain import health, presence
 from iclock.domain.commands import READS
-from iclock.domain.ingest import Counts, record_punches
+from iclock.domain.ingest import Counts, fault_of, record_punches
 from iclock.models import TerminalCommand
 from iclock.punch import Punch, Source
 
@@ -155,7 +157,7 @@ def _visit(occasion: Occasion, errands: Errands) -> Reading:
         if errands.clear:
             occasion = _settled(occasion)
         visit = _retrieve(occasion, errands)
-        with storing():
+        with storing(occasion.bounds):
             stored = _store(occasion, visit)
         return Reading(_succeeded(occasion, visit, stored), visit=visit, punches=stored.punches)
     except TerminalError as error:
@@ -220,6 +222,9 @@ def _store(occasion: Occasion, visit: Visit) -> Stored:
         commands.finish_reads(visit.reads, rows=known, counts=Counts())
         return Stored(news, known)
     log = decode_rows(terminal.sn, unknown, known=known, user_ids=visit.user_ids)
+    if log.rejects or any(map(fault_of, log.punches)):
+        # What goes to the quarantine may be punches, and isn't stored.
+        news = news._replace(complete_until=None)
     counts = record_punches(
         terminal,
         log.punches,
@@ -242,12 +247,13 @@ def _succeeded(occasion: Occasion, visit: Visit, stored: Stored) -> SyncRun:
     if device.failures:
         _log.info("Device %s answers again after %d failures.", device.key, device.failures)
     wait = schedule.wait_after(interval=device.interval, failures=0)
+    again = visit.correction is not None and clocks.was_set_before(device, visit.correction)
     with transaction.atomic():
         _finish(occasion, wait=wait, failures=0, **({} if stored.written else news.remembered))
         if not stored.written:
             write_news_of_terminal(news)
         note_right_unit(device, lease, news.terminal)
-        health.note_contact(news.terminal, report_of(news, visit.heard(), visit.correction))
+        health.note_contact(news.terminal, report_of(news, visit.heard(), visit.correction, again=again))
         if visit.correction is not None:
             clocks.record_correction(device, visit.correction)
     return run
@@ -256,19 +262,26 @@ def _succeeded(occasion: Occasion, visit: Visit, stored: Stored) -> SyncRun:
 def _failed(occasion: Occasion, error: TerminalError) -> SyncRun:
     device, lease, _, run, _ = occasion
     run.outcome, run.error_code, run.error = SyncRun.Outcome.FAILED, error.code, str(error)[:500]
-    if isinstance(error, StoppedError):
+    if isinstance(error, StoppedError) or _was_cut_short(occasion, error):
         return _finish(occasion, wait=timedelta(0))
     failures = device.failures + 1
     if failures == 1:
         _log.warning("Device %s fails: %s", device.key, error)
-    if device.terminal is not None and not isinstance(error, StorageError):
-        presence.mark_offline(device.terminal, reason=str(error))
     wait = schedule.wait_after(interval=device.interval, failures=failures)
     with transaction.atomic():
         _finish(occasion, wait=wait, failures=failures)
         if isinstance(error, WrongUnitError):
             note_stranger(device, lease, error)
+        if device.terminal is not None and not isinstance(error, StorageError):
+            presence.mark_offline(device.terminal, reason=str(error))
     return run
+
+
+def _was_cut_short(occasion: Occasion, error: TerminalError) -> bool:
+    """Whether somebody who waited gave it less time than any visit has, and that time was over: nobody's fault."""
+    seconds = occasion.bounds.seconds if occasion.bounds else settings.DEVICE_SESSION_SECONDS
+    passed = time.monotonic() - occasion.clock.at
+    return isinstance(error, TimedOutError) and seconds < settings.DEVICE_SESSION_SECONDS and passed >= seconds
 
 
 def _finish(occasion: Occasion, *, wait: timedelta, **changes: Any) -> SyncRun:
@@ -280,9 +293,7 @@ def _finish(occasion: Occasion, *, wait: timedelta, **changes: Any) -> SyncRun:
     run.finished_at = timezone.now()
     due: Any = clock.now() + wait
     if wait:
-        due = schedule.after_quiet_hours(
-            due, quiet_from=device.quiet_from, quiet_until=device.quiet_until, where=clocks.zone_of(device)
-        )
+        due = schedule.outside_of_quiet_hours(device, due, where=clocks.zone_of(device))
     if run.trigger == SyncRun.Trigger.LIVE:
         due = F("next_poll_at") if run.outcome == SyncRun.Outcome.FAILED else Least(F("next_poll_at"), due)
     with transaction.atomic(savepoint=False):

@@ -117,6 +117,12 @@ def test_an_id_is_stripped_lowered_and_without_spaces(text, key):
     assert normalise_key(text) == key
 
 
+def test_a_letter_whose_small_one_is_ascii_makes_no_other_id():
+    assert normalise_key("\u212ait") == "\u212ait"
+    with pytest.raises(ValidationError):
+        register_device(key="\u212ait", name="Kit", host="10.0.0.5")
+
+
 def test_an_id_that_nobody_chose_is_made_of_the_address():
     assert key_for("10.0.0.5", 4370) == "10-0-0-5"
     assert key_for("fc00::1", 4371) == "fc00--1-4371"

@@ -282,6 +282,9 @@ BROKEN = {
     b"[]": "(line 1, column 1) is not {id: {…}, …}",
     b"[" * 200_000: "can't be understood (",
     b'{"a": ' + b"9" * 5_000 + b"}": "can't be understood (",
+    b'{"a": {"timeout": 1e400}}': "can't be understood (1e400 is no number that JSON has)",
+    b'{"a": {"timeout": NaN}}': "can't be understood (NaN is no number that JSON has)",
+    b'{"a": {"timeout": -Infinity}}': "can't be understood (-Infinity is no number that JSON has)",
 }
 
 
@@ -297,6 +300,14 @@ def test_a_corrupt_file_is_said_where_and_kept_and_stops_no_change(committed, pa
     assert (path.read_bytes(), Device.objects.count()) == (content, 2)
     assert len([record for record in caplog.records if "was not written" in record.message]) == 1, "said once"
     assert BROKEN[content] in trouble(path)
+
+
+def test_a_note_that_cant_be_understood_is_no_note(committed, path):
+    path.with_name(f".{path.name}.written").write_text("[" * 300_000)
+    load_at_start(path)
+    with committed():
+        register_device(key="gate", name="Gate", host="10.0.0.5")
+    assert list(read(path)) == ["principal", "gate"]
 
 
 def test_a_mended_file_is_written_again_and_that_is_said(committed, path, caplog):

@@ -11,7 +11,6 @@ import io
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from threading import BoundedSemaphore
 from typing import IO, Any, Final
@@ -22,7 +21,7 @@ from gevent import get_hub
 from gevent.monkey import is_module_patched
 from xlsxwriter import Workbook
 
-from zkbio.api.errors import Unavailable
+from zkbio.api.places import a_place
 
 # Rows of a worksheet, without the header line.
 WORKBOOK_ROWS: Final = 1_048_575
@@ -61,22 +60,12 @@ def export_answer(
     In a workbook the columns ``moments``, texts like 2024-06-26 15:46:45, are dates to reckon with.
     """
     media_type, write = KINDS[kind]
-    with _a_place():
+    with a_place(_places, _("Too many exports at the moment; please try again a little later.")):
         file = tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115 - the response closes it
         columns = [header.index(name) for name in moments] if kind == "xlsx" else []
         write(file, header, _harmless(batches, columns))
     file.seek(0)
     return FileResponse(file, as_attachment=True, filename=f"{name}.{kind}", content_type=media_type)
-
-
-@contextmanager
-def _a_place() -> Iterator[None]:
-    if not _places.acquire(blocking=False):
-        raise Unavailable(_("Too many exports at the moment; please try again a little later."))
-    try:
-        yield
-    finally:
-        _places.release()
 
 
 def _harmless(batches: Batches, moments: Sequence[int]) -> Iterator[list[list[Any]]]:

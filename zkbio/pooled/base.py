@@ -73,6 +73,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     _pools_lock: Final = threading.Lock()
     # Makes the call where its wait holds up nobody else (devices.domain.storing sets it while it stores).
     beside: Callable[[Callable[[], None]], None] | None = None
+    # Called with psycopg2's cursor at the beginning of each transaction.
+    begun: Callable[[Any], None] | None = None
 
     @property
     def pool_of_process(self) -> Pool:
@@ -93,6 +95,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
             pool.pause(_PAUSE_SECONDS + time.monotonic() - began)
             pool.free_place()
             raise
+
+    def _set_autocommit(self, autocommit: bool) -> None:
+        super()._set_autocommit(autocommit)  # type: ignore[misc]
+        if self.begun is not None and not autocommit:
+            with self.wrap_database_errors, self.connection.cursor() as cursor:
+                self.begun(cursor)
 
     def _commit(self) -> None:
         if self.beside is None or self.connection is None:

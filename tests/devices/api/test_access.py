@@ -172,6 +172,17 @@ def test_a_taken_address_tells_nothing_of_a_device_outside_the_limits(clerk: Use
     assert answer == (409, {"success": False, "error": "Esta dirección ya está registrada."})
 
 
+def test_who_is_limited_is_not_told_the_operators_networks(clerk: User, ask: Ask) -> None:
+    area = Area.objects.create(area_code="in", area_name="in")
+    Device.objects.update(terminal=Terminal.objects.create(sn="CKJF201260077", alias="Gate", area=area))
+    AreaLimit.objects.create(user=clerk, area=area)
+    give(clerk, "devices.change_device")
+    sentence = "La dirección del dispositivo está fuera de las redes de terminales, así que no se conecta con ella."
+
+    assert asker(clerk)("PUT", "/devices/gate", {"ip": "9.9.9.9"}) == (400, {"success": False, "error": sentence})
+    assert "127.0.0.0/8" in ask("PUT", "/devices/gate", {"ip": "9.9.9.9"})[1]["error"]
+
+
 def test_who_is_limited_to_areas_registers_nothing(clerk: User) -> None:
     AreaLimit.objects.create(user=clerk, area=Area.objects.create(area_code="in", area_name="in"))
     give(clerk, "devices.add_device")

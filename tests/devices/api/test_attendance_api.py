@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,17 +13,26 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.test import Client
 
+from devices.api import answers
+from devices.domain import attendance
 from devices.domain.registry import register_device
+from devices.domain.sync import sync_device
 from devices.models import Device, SyncRun
 from devices.simulator import Silent, SimPunch, SimulatedTerminal, SimUser, TerminalSpec
 from iclock.models import Terminal, Transaction
 from personnel.models import Area, Department, Employee
-from tests.devices.api.conftest import WRONG_UNIT, Ask, asker
+from tests.devices.api.conftest import WRONG_UNIT, Ask, answered, asker
 from tests.devices.conftest import MORNING, a_log
+from zkbio.accounts.domain.tokens import issue_token
 from zkbio.accounts.models import User
 
 pytestmark = pytest.mark.django_db(transaction=True)
+CROWD = {
+    "success": False,
+    "error": "Hay demasiadas respuestas largas en este momento; vuelva a intentarlo un poco más tarde.",
+}
 NEXT_DAY = MORNING + timedelta(days=1)
 PUNCHES = (
     SimPunch("1001", MORNING, verify=1, state=0),
@@ -143,6 +154,58 @@ def test_a_long_log_is_streamed_whole_and_in_order(ask: Ask, add_device: Callabl
     stamps = [punch["timestamp"] for punch in told["data"]]
     assert (told["total"], len(stamps), stamps) == (12_000, 12_000, sorted(stamps, reverse=True))
     assert ask("GET", "/attendance/all?source=database")[1] == {**told, "errors": {}}
+
+
+@pytest.mark.parametrize("source", ["device", "database"])
+def test_long_answers_that_nobody_took_yet_have_places_and_short_ones_need_none(
+    admin: User, add_device: Callable[..., Device], monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.setattr(answers, "_places", threading.BoundedSemaphore(1))
+    client = Client(headers={"Authorization": f"Token {issue_token(admin)}"})
+    with SimulatedTerminal(TerminalSpec(serial="CKJF201260078", punches=a_log(3_000))) as unit:
+        add_device(unit)
+        sync_device(Device.objects.get().pk, trigger=SyncRun.Trigger.COMMAND)
+
+        for path in ("/devices/gate/attendance", "/attendance/all"):
+            first = client.get(f"{path}?source={source}")
+            for crowded in ("/devices/gate/attendance", "/attendance/all"):
+                response = client.get(f"{crowded}?source={source}")
+                assert (*answered(response), response.headers["Retry-After"]) == (503, CROWD, "5")
+            assert client.get(f"{path}?source={source}&user_id=1001").status_code == 200
+            assert answered(first)[1]["total"] == 3_000
+        client.get(f"{path}?source={source}").close()
+        assert answered(client.get(f"{path}?source={source}"))[0] == 200
+
+
+def test_who_finds_no_turn_to_be_answered_is_told_so_and_the_log_is_stored(
+    ask: Ask, gate: Device, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    monkeypatch.setattr(attendance, "_writing", threading.BoundedSemaphore(1))
+    settings.LIVE_WAIT_SECONDS = settings.LIVE_SECONDS = 1
+
+    with attendance._writing:
+        assert ask("GET", "/devices/gate/attendance?source=database") == (503, CROWD)
+        assert ask("GET", "/attendance/all?source=database") == (503, CROWD)
+        assert ask("GET", "/devices/gate/attendance") == (503, CROWD)
+        assert ask("GET", "/attendance/all")[1]["errors"] == {"gate": CROWD["error"]}
+
+    assert Transaction.objects.count() == 3
+
+
+def test_what_nobody_expected_of_a_device_is_in_the_log(
+    ask: Ask, add_device: Callable[..., Device], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    with SimulatedTerminal(TerminalSpec(serial="CKJF201260078", punches=a_log(12_000))) as unit:
+        add_device(unit)
+
+        told = ask("GET", "/attendance/all")[1]
+
+    sentence = "Algo ha fallado aquí; el registro del servidor dice qué."
+    assert (told["total"], told["errors"]) == (0, {"gate": sentence})
+    (record,) = [record for record in caplog.records if "Reading device gate ended" in record.message]
+    assert record.exc_info is not None
+    assert record.exc_info[0] is FileNotFoundError
 
 
 def test_what_cannot_be_stored_is_an_error_and_no_answer(ask: Ask, gate: Device) -> None:

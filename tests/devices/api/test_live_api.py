@@ -363,6 +363,16 @@ def test_a_person_who_is_not_there_is_a_404(
     assert unit.disabled is False
 
 
+@pytest.mark.parametrize("body", [{"foo": 1}, {"name": None}])
+def test_a_change_of_nothing_is_a_400_and_not_in_the_trail(
+    ask: Ask, unit: SimulatedTerminal, gate: Device, body: Any
+) -> None:
+    answer = ask("PUT", "/devices/gate/users/1001", body)
+
+    assert answer == (400, {"success": False, "error": "Body JSON requerido."})
+    assert (list(unit.journal), AuditEntry.objects.filter(action__startswith="devices.").count()) == ([], 0)
+
+
 @pytest.mark.parametrize("body", [None, {}])
 def test_a_change_without_a_body_is_a_400(ask: Ask, gate: Device, body: Any) -> None:
     for method, path in (("PUT", "/devices/gate/users/1001"), ("POST", "/devices/gate/users")):

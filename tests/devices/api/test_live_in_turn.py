@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -21,7 +21,8 @@ import pytest
 from django.db import connection
 
 from devices.domain import live
-from devices.domain.lease import hold
+from devices.domain.dialling import Bounds
+from devices.domain.lease import Lease, hold
 from devices.domain.live import CallerGoneError, OccupiedError, talk, visit, visit_each
 from devices.driver.errors import StoppedError
 from devices.driver.session import TerminalSession
@@ -193,6 +194,54 @@ def test_a_caller_who_hung_up_while_waiting_waits_no_longer(units: list[Simulate
 
     with hold(gate.pk), pytest.raises(CallerGoneError):
         visit(gate, talk(clock), gone=lambda: next(asked))
+
+
+def test_a_request_stands_in_no_queue_of_a_device_that_it_has_done_with(
+    units: list[SimulatedTerminal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "MOST_WAITING", 1)
+    gate, yard = Device.objects.get(key="gate"), Device.objects.get(key="yard")
+
+    with hold(gate.pk), closing(visit_each([gate, yard], talk(clock), gone=stays)) as visits:
+        assert next(visits)[0] == yard
+        assert visit(yard, talk(clock), gone=stays) is not None
+    assert not any(live._waiting.values())
+
+
+def test_a_request_stands_in_no_queue_of_a_device_that_it_gave_up(
+    units: list[SimulatedTerminal], monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    monkeypatch.setattr(live, "MOST_WAITING", 1)
+    settings.LIVE_WAIT_SECONDS = 0.3
+    Device.objects.update(timeout=60)
+    units[1].faults.add(Silent(times=None))
+    gate, yard = Device.objects.get(key="gate"), Device.objects.get(key="yard")
+
+    with closing(visit_each([gate, yard], talk(clock), gone=stays)) as visits:
+        with hold(gate.pk):
+            device, outcome = next(visits)
+        assert (device, type(outcome)) == (gate, OccupiedError)
+        assert visit(gate, talk(clock), gone=stays) is not None
+    assert not any(live._waiting.values())
+
+
+def test_what_takes_longer_than_a_request_may_is_given_up_by_it_and_goes_on(
+    units: list[SimulatedTerminal], monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    monkeypatch.setattr(live, "_GRACE", 0.1)
+    settings.LIVE_SECONDS = 1
+    stored, done = threading.Event(), threading.Event()
+
+    def store(_lease: Lease, _bounds: Bounds) -> None:
+        stored.wait(20)
+        done.set()
+
+    gate = Device.objects.get(key="gate")
+    ((_, outcome),) = visit_each([gate], store, gone=stays)
+
+    assert (type(outcome), done.is_set(), held()) == (OccupiedError, False, True)
+    stored.set()
+    assert wait_until(lambda: done.is_set() and not held(), 5)
 
 
 # Over two web processes, as the platform is started.

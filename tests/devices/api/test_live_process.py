@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 
 from devices.models import Device
 from devices.simulator import Silent, SimulatedTerminal, TerminalSpec
@@ -162,3 +163,45 @@ def test_a_web_process_serves_others_while_it_waits_to_store(
         reader.join(timeout=20)
 
     assert answers == [200]
+
+
+WAITS_FOR_A_TURN = """SELECT extract(epoch FROM clock_timestamp() - query_start) FROM pg_stat_activity
+JOIN pg_locks USING (pid) WHERE locktype = 'advisory' AND NOT granted"""
+
+
+def test_a_log_that_was_read_waits_for_its_turn_longer_than_requests_and_their_statements_may(
+    fleet: Callable[[int], list[SimulatedTerminal]], token: str
+) -> None:
+    fleet(1)
+    answers: list[int] = []
+    with web_process(DATABASE_LOCK_SECONDS="1", DATABASE_STATEMENT_SECONDS="1") as web, connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [TURN])  # another writer's turn
+        try:
+            reader = threading.Thread(target=lambda: answers.append(web.get("/devices/d0/attendance", token)[0]))
+            reader.start()
+            wait_until(lambda: waits(cursor) > 2.5 or bool(answers), 10)
+            assert answers == []
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [TURN])
+        reader.join(timeout=20)
+
+    assert (answers, Transaction.objects.count()) == ([200], ROWS)
+
+
+def waits(cursor: CursorWrapper) -> float:
+    """How long somebody has waited for a turn, in seconds."""
+    cursor.execute(WAITS_FOR_A_TURN)
+    return max((float(seconds) for (seconds,) in cursor.fetchall()), default=0.0)
+
+
+def test_who_takes_nothing_of_a_stored_answer_keeps_no_connection(
+    fleet: Callable[[int], list[SimulatedTerminal]], token: str
+) -> None:
+    fleet(6)
+    with web_process(DATABASE_POOL="3") as web, ExitStack() as stack:
+        assert web.get("/attendance/all", token)[1]["total"] == 6 * ROWS
+        for _ in range(4):
+            client = stack.enter_context(asking(web, "/attendance/all?source=database", token))
+            assert client.recv(12) == b"HTTP/1.1 200"
+
+        assert web.get("/devices", token)[0] == 200

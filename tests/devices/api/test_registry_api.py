@@ -58,6 +58,22 @@ def test_the_root_leads_a_browser_to_the_web_page() -> None:
     assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")
 
 
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [("text/html", 302), ("TEXT/HTML", 302), ("text/html;q=0, application/json", 401), ("application/json", 401)],
+)
+def test_what_the_root_answers_depends_on_what_is_accepted(accept: str, status: int) -> None:
+    answer = Client().get("/", headers={"Accept": accept})
+
+    assert (answer.status_code, "Accept" in answer.headers["Vary"].split(", ")) == (status, True)
+
+
+def test_an_unknown_id_is_quoted_as_far_as_anybody_reads(ask: Ask) -> None:
+    status, told = ask("GET", f"/devices/{'x' * 8_000}")
+
+    assert (status, len(told["error"])) == (404, 501)
+
+
 @pytest.mark.parametrize("accept", ["*/*", "application/json", ""])
 def test_the_root_tells_a_stranger_nothing(accept: str) -> None:
     status, told = answered(Client().get("/", headers={"Accept": accept}))
