@@ -303,8 +303,11 @@ def test_a_corrupt_file_is_said_where_and_kept_and_stops_no_change(committed, pa
 
 
 def test_a_note_that_cant_be_understood_is_no_note(committed, path):
-    path.with_name(f".{path.name}.written").write_text("[" * 300_000)
     load_at_start(path)
+    note = path.with_name(f".{path.name}.written")
+    note.write_text("[" * 300_000)
+    load_at_start(path)
+    note.write_text("[" * 300_000)
     with committed():
         register_device(key="gate", name="Gate", host="10.0.0.5")
     assert list(read(path)) == ["principal", "gate"]

@@ -12,6 +12,7 @@ from django.utils import timezone, translation
 from devices.api.errors import reason
 from devices.domain.dialling import NotAllowedError
 from devices.domain.identity import WrongUnitError
+from devices.domain.live import CallerGoneError
 from devices.domain.registry import register_device
 from devices.domain.sync import StorageError, sync_device
 from devices.driver.errors import TerminalError
@@ -361,6 +362,11 @@ def test_a_person_who_is_not_there_is_a_404(
     assert ask(method, path, body) == (404, {"success": False, "error": "Usuario '99' no encontrado."})
     assert ask_in_english(method, path, body)[1]["error"] == "User '99' not found."
     assert unit.disabled is False
+
+
+def test_who_only_sends_no_more_and_is_taken_for_gone_is_told_so() -> None:
+    with translation.override("es"):
+        assert reason(CallerGoneError()) == "Quien preguntaba ha colgado."
 
 
 @pytest.mark.parametrize("body", [{"foo": 1}, {"name": None}])
