@@ -21,9 +21,11 @@ class Inbox:
     def __init__(self, *refused: str) -> None:
         self.mails: list[EmailMessage] = []
         self.recipients: list[list[str]] = []
+        self.asked: list[str] = []
         self._refused = refused
 
     async def handle_RCPT(self, _server: SMTP, _session: Session, envelope: Envelope, to: str, _options: Any) -> str:
+        self.asked.append(to)
         if to in self._refused:
             return "550 Nobody of that name"
         envelope.rcpt_tos.append(to)

@@ -70,6 +70,13 @@ def read_wall(wall: datetime, where: tzinfo) -> Reading:
     return Reading(first, ClockNote.AMBIGUOUS if first > second else ClockNote.MISSING)
 
 
+def repeated_for(instant: datetime, where: tzinfo) -> timedelta:
+    """How long the stretch is that the clocks of the zone show twice, if the instant is in it; nothing if it isn't."""
+    wall = instant.astimezone(where).replace(tzinfo=None)
+    first, second = (_offset(wall.replace(tzinfo=where, fold=fold)) for fold in (0, 1))
+    return timedelta(minutes=max(first - second, 0))
+
+
 class DayOffsets:
     """Readings of many wall-clock times in one zone: a day without a clock change is looked up once."""
 

@@ -7,7 +7,7 @@ import smtplib
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.utils import formatdate, make_msgid
@@ -62,7 +62,9 @@ def _connected() -> Iterator[smtplib.SMTP]:
             with closing(smtplib.SMTP(timeout=settings.EMAIL_TIMEOUT)) as server:
                 _greet(server, raw)
                 yield server
-                server.quit()
+                # What it took it has: who fails to say goodbye would be sent the same mail again.
+                with suppress(OSError):
+                    server.quit()
         finally:
             deadline.cancel()
             deadline.join()

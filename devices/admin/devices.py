@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import Max, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, Max, OuterRef, QuerySet, Subquery
 from django.db.models.functions import JSONObject
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -29,7 +29,7 @@ from devices.domain.registry import (
 )
 from devices.models import Device, SyncRun
 from iclock.domain.health import drift_in_words
-from iclock.models import Alarm
+from iclock.models import Alarm, Terminal
 from personnel.models.scope import scope_of
 from zkbio.admin import (
     SecretField,
@@ -113,7 +113,11 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
         last = SyncRun.objects.filter(device=OuterRef("pk")).order_by("-id")
         told = JSONObject(outcome="outcome", code="error_code", error="error")
         devices = visible_rows(Device.objects.select_related("terminal__presence"), request)
-        return devices.annotate(last_run=Subquery(last.values(told=told)[:1]))
+        hidden = Terminal.objects.exclude(pk__in=visible_rows(Terminal.objects.order_by(), request).values("pk"))
+        return devices.annotate(
+            last_run=Subquery(last.values(told=told)[:1]),
+            is_stranger_hidden=Exists(hidden.filter(sn=OuterRef("stranger_sn"))),
+        )
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """With what keeps devices.json from saying the same."""
@@ -181,7 +185,7 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
         if _is_leased(device):
             return "Being read"
         if device.stranger_sn:
-            return f"Another unit answers: {device.stranger_sn}"
+            return f"Another unit answers: {_stranger(device)}"
         if device.failures:
             return f"Failing, {device.failures} in a row"
         if (
@@ -214,7 +218,7 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
 
     @admin.display(description="unit that answers instead")
     def stranger(self, device: Device) -> str:
-        return device.stranger_sn or "-"
+        return _stranger(device) or "-"
 
     @admin.display(description="disabled since")
     def disabled_since(self, device: Device) -> str:
@@ -253,6 +257,11 @@ class DeviceAdmin(TypedColumnsAdmin[Device]):
         everything = f"{reverse('admin:devices_syncrun_changelist')}?device__id__exact={device.pk}"
         head = "<tr><th>Started<th>By<th>Outcome<th>New<th>Error</tr>"
         return format_html(f'<table class="runs">{head}{{}}</table><a href="{{}}">All runs</a>', body, everything)
+
+
+def _stranger(device: Device) -> str:
+    """The serial number of a terminal that the reader may not see is none of theirs."""
+    return "one of another area" if getattr(device, "is_stranger_hidden", False) else device.stranger_sn
 
 
 def _is_leased(device: Device) -> bool:

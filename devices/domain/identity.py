@@ -7,6 +7,7 @@ new one. A stranger whose serial number is that of another device's terminal is 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Final
 
@@ -28,9 +29,15 @@ from zkbio.accounts.domain.audit import record
 # What commands may accept: everything.
 UNLIMITED: Final = Scope()
 
+_log = logging.getLogger(__name__)
+
 
 class WrongUnitError(TerminalError):
-    """Not the terminal that this device was, but that of ``serial``."""
+    """Not the terminal that this device was, but that of ``serial``.
+
+    Its sentence is read by whoever may see this device: of the other unit, which may be another area's, it tells
+    nothing.
+    """
 
     code = "identity"
 
@@ -53,7 +60,7 @@ def require_same_unit(device: Device, serial: str) -> None:
     """Raises WrongUnitError when another terminal answers than the one that is known to be there."""
     if device.terminal is not None and device.terminal.sn != serial:
         raise WrongUnitError(
-            f"{device.host} answers as {serial}, but this device is {device.terminal.sn}: nothing was read."
+            f"Another unit answers at {device.host}, but this device is {device.terminal.sn}: nothing was read."
             " If the unit was replaced, accept the one that answers: in the list of devices, or with"
             f" ./script/manage accept_unit {device.key}.",
             serial=serial,
@@ -84,6 +91,9 @@ def terminal_of(device: Device, lease: Lease, identity: Identity) -> Terminal:
 def note_stranger(device: Device, lease: Lease, error: WrongUnitError) -> None:
     """For the transaction that ends a visit to another unit. Raises LeaseLostError."""
     confirm(lease, stranger_sn=error.serial)
+    if error.serial != device.stranger_sn:
+        told = (device.key, device.host, error.serial)
+        transaction.on_commit(lambda: _log.warning("The unit that answers as device %s at %s is %s.", *told))
     if device.terminal is not None:
         raise_alarm(device.terminal, Kind.WRONG_UNIT, str(error))
     judge_twins({error.serial, device.stranger_sn, device.terminal.sn if device.terminal else ""})
@@ -113,7 +123,7 @@ def judge_twins(serials: set[str]) -> None:
         at_home = Device.objects.filter(terminal=terminal, stranger_sn="").first()
         elsewhere = Device.objects.filter(stranger_sn=terminal.sn).order_by("pk").first()
         if at_home is not None and elsewhere is not None:
-            raise_alarm(terminal, Kind.TWIN, _twins(terminal, at_home, elsewhere))
+            raise_alarm(terminal, Kind.TWIN, _twins(terminal, at_home))
         else:
             end_alarm(terminal, Kind.TWIN, f"Only one unit answers as {terminal.sn} now.")
 
@@ -153,8 +163,8 @@ def accept_unit(device: Device, *, actor: object, scope: Scope = UNLIMITED) -> T
         if former is not None:
             presence.expect_no_more([former.pk])
             for kind in (Kind.WRONG_UNIT, Kind.AWAY):
-                end_alarm(former, kind, f"{serial} was accepted in its place.")
-        end_alarm(terminal, Kind.WRONG_UNIT, f"It was accepted as device {mine.key}.")
+                end_alarm(former, kind, "Another unit was accepted in its place.")
+        end_alarm(terminal, Kind.WRONG_UNIT, "It was accepted where it answers.")
         if mine.enabled:
             presence.expect([terminal.pk])
         judge_twins({serial, former.sn if former else ""})
@@ -185,9 +195,10 @@ def _place_of(device: Device) -> dict[str, object]:
     return {"alias": device.name, **({"time_zone": device.time_zone} if device.time_zone else {})}
 
 
-def _twins(terminal: Terminal, at_home: Device, elsewhere: Device) -> str:
+def _twins(terminal: Terminal, at_home: Device) -> str:
+    """Where the other one is the list of devices tells to whoever may see it."""
     return (
-        f"{at_home.host} (device {at_home.key}) and {elsewhere.host} (device {elsewhere.key}) are both {terminal.sn} by"
+        f"{at_home.host} (device {at_home.key}) and another address of the list of devices are both {terminal.sn} by"
         " what they answer; only the first is read. Two entries for one unit: delete one. Two units: give one of them"
         " another serial number."
     )
@@ -203,9 +214,8 @@ def _first_contact(device: Device, lease: Lease, serial: str) -> Terminal:
                 presence.expect([terminal.pk])
             forget_strangers_of([terminal.pk], because=f"It is read as device {device.key} now.")
     except IntegrityError as error:
-        other = Device.objects.get(terminal__sn=serial)
         raise WrongUnitError(
-            f"{device.host} answers as {serial}, which is read as device {other.key} at {other.host} already."
+            f"The unit that answers at {device.host} is read as another device already."
             " One of the two entries is superfluous, or two units carry one serial number.",
             serial=serial,
         ) from error

@@ -52,7 +52,7 @@ def news_of(device: Device, terminal: Terminal, heard: Heard, *, now: datetime) 
         drift=drift,
         doubtful=_doubtful(heard, drift, known, now=now),
         remembered={} if heard.rows is None else remember(heard.rows),
-        complete_until=complete_until(heard.at, drift, tolerance=clocks.tolerance()),
+        complete_until=complete_until(heard.at, drift, tolerance=clocks.tolerance(), where=zone(terminal.time_zone)),
         loss=loss and _told(loss, device, heard),
     )
 

@@ -96,7 +96,7 @@ class QuarantinedRecordAdmin(ReadOnlyAdmin[QuarantinedRecord]):
 
     @admin.action(description="Try again", permissions=["release"])
     def try_again(self, request: HttpRequest, queryset: QuerySet[QuarantinedRecord]) -> None:
-        released, kept = retry(_first(queryset, MOST_RETRIED))
+        released, kept = retry(_first(queryset, MOST_RETRIED), actor=request)
         told = f"Punches now: {released}. Kept: {kept}" + (", and each says why." if kept else ".")
         self.message_user(request, told, messages.WARNING if kept else messages.SUCCESS)
         if released + kept == MOST_RETRIED:

@@ -26,7 +26,11 @@ _NEWS: Final = timedelta(days=1)
 _MOST: Final = 10_000
 # The advisory lock of whoever mails. Any constant does; this one spells "alarm".
 _TURN: Final = int.from_bytes(b"alarm")
+# In the cache, which is this process's own: how long the pause was after the last failure, and that it lasts.
 _TROUBLE: Final = "iclock.alarm_mail.trouble"
+PAUSE: Final = "iclock.alarm_mail.pause"
+_SHORTEST_PAUSE: Final = 50
+_LONGEST_PAUSE: Final = 3_600
 _WORST_FIRST: Final = (
     Kind.LOG_OVERRUN,
     Kind.LOG_CLEARED,
@@ -61,19 +65,35 @@ class Mail(NamedTuple):
 
 
 def mail_alarms() -> int:
-    """Mail what wasn't yet, to ALARM_MAIL_TO; of how many alarms. What can't be mailed now is so the next time."""
-    if not settings.ALARM_MAIL_TO:
+    """Mail what wasn't yet, to ALARM_MAIL_TO; of how many alarms. What can't be mailed now is so later.
+
+    While it fails it is tried less and less often: a server locks out who comes with a wrong password every minute.
+    """
+    if not settings.ALARM_MAIL_TO or cache.get(PAUSE):
         return 0
     try:
         told = _mail_news()
     except OSError as error:
-        # Once, until it works again: the cache is this process's own.
-        if cache.add(_TROUBLE, True, timeout=None):
-            _log.error("Alarms can't be mailed, and are tried every minute for a day: %s", one_line(str(error)))
+        _pause(one_line(str(error)))
         return 0
     if told and cache.delete(_TROUBLE):
         _log.info("Alarms are mailed again.")
     return told
+
+
+def next_pause(last: int | None) -> int:
+    """Seconds until the next try, by those of the pause before."""
+    return min(2 * last, _LONGEST_PAUSE) if last else _SHORTEST_PAUSE
+
+
+def _pause(why: str) -> None:
+    """Says so once, until it works again."""
+    last = cache.get(_TROUBLE)
+    pause = next_pause(last)
+    cache.set(_TROUBLE, pause, timeout=None)
+    cache.set(PAUSE, True, timeout=pause)
+    if last is None:
+        _log.error("Alarms can't be mailed, and are tried again for a day, less and less often: %s", why)
 
 
 def compose(news: Sequence[News]) -> Mail:

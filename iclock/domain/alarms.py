@@ -6,11 +6,12 @@ The row that an INSERT or an UPDATE finds decides who tells: however many worker
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from iclock.models import Alarm, Terminal
@@ -24,7 +25,7 @@ _LONGEST: Final = 500
 _KEPT_DAYS: Final = 90
 _BATCH: Final = 10_000
 _OPEN: Final = """
-INSERT INTO iclock_alarm (terminal_id, kind, sentence, ending, opened_at) VALUES (%s, %s, %s, '', now())
+INSERT INTO iclock_alarm (terminal_id, kind, sentence, stores, ending, opened_at) VALUES (%s, %s, %s, %s, '', now())
 ON CONFLICT (terminal_id, kind) WHERE closed_at IS NULL DO NOTHING"""
 
 # What somebody else holds at the moment is passed over: the next sweep comes in a minute. A terminal that was never
@@ -64,10 +65,13 @@ RETURNING over.sn, over.alias, over.ending"""
 _log = logging.getLogger(__name__)
 
 
-def raise_alarm(terminal: Terminal, kind: str, sentence: str) -> bool:
-    """Open the terminal's alarm of this kind; False when it is open already. ``sentence`` says what to do."""
+def raise_alarm(terminal: Terminal, kind: str, sentence: str, *, stores: Sequence[str] = ()) -> bool:
+    """Open the terminal's alarm of this kind; False when it is open already. ``sentence`` says what to do.
+
+    Whoever may see the terminal reads it: it names no other terminal, nor where that one is.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(_OPEN, [terminal.pk, kind, sentence[:_LONGEST]])
+        cursor.execute(_OPEN, [terminal.pk, kind, sentence[:_LONGEST], list(stores)])
         opened: bool = cursor.rowcount == 1
     if opened:
         _log_opening(terminal.sn, terminal.alias, sentence)
@@ -81,6 +85,17 @@ def end_alarm(terminal: Terminal, kind: str, sentence: str) -> bool:
         return False
     _log_ending(terminal.sn, terminal.alias, sentence)
     return True
+
+
+def replace_stores(
+    terminal: Terminal, sentence: str, *, seen: Sequence[str], stores: Sequence[str], ending: str = ""
+) -> None:
+    """What is nearly full changed from what was ``seen``: with an ``ending``, the alarm ends and is raised anew."""
+    mine = Alarm.objects.open().filter(terminal=terminal, kind=Kind.NEARLY_FULL, stores=list(seen))
+    if not ending:
+        mine.update(stores=list(stores), sentence=sentence[:_LONGEST])
+    elif mine.update(closed_at=Now(), ending=ending[:_LONGEST]):
+        raise_alarm(terminal, Kind.NEARLY_FULL, sentence, stores=stores)
 
 
 def note_event(terminal: Terminal, kind: str, sentence: str) -> None:
@@ -119,8 +134,9 @@ def _rows(sql: str, parameters: dict[str, Any]) -> list[Any]:
 
 
 def _log_opening(sn: str, alias: str, sentence: str) -> None:
-    _log.warning("Alarm, terminal %s (%s): %s", sn, alias, sentence)
+    """Once it is so: what is rolled back comes again."""
+    transaction.on_commit(lambda: _log.warning("Alarm, terminal %s (%s): %s", sn, alias, sentence))
 
 
 def _log_ending(sn: str, alias: str, sentence: str) -> None:
-    _log.info("Alarm over, terminal %s (%s): %s", sn, alias, sentence)
+    transaction.on_commit(lambda: _log.info("Alarm over, terminal %s (%s): %s", sn, alias, sentence))

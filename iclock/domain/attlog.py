@@ -14,7 +14,9 @@ What is assumed, because samples are few or differ:
 
 * Names may hold TABs or be missing, and some headers are spread with several TABs: so the columns before the name are
   counted from the left and those behind it from the right.
-* EnNo is a number that is padded with zeros, which go: the terminal itself, when it is read, tells them without.
+* EnNo is a number that is padded with zeros, and so is a user id without a header that has nine digits or more: the
+  zeros go, because the terminal, when it is read, tells that number without. A shorter user id is as it was entered,
+  zeros included, as it stands in the rows (of 40 bytes) of terminals whose user ids are texts.
 * ``Mode`` is the verification, ``IOMd`` the in/out state.
 * A missing state is "Unknown" (255), a missing verification "Other" (200), a work code of 0 none.
 * A user id of 0, or none, is nobody.
@@ -46,6 +48,7 @@ VERIFIED_OTHERWISE: Final = 200
 _MOST_FIELDS: Final = 30
 _LINES_TRIED: Final = 1_000
 _HEAD_BYTES: Final = 400
+_PADDED_TO: Final = 9
 _TIME: Final = re.compile(r"\s*(\d{4})([-/])(\d{1,2})\2(\d{1,2}) {1,2}(\d{1,2}):(\d{1,2})(?::(\d{1,2}))?\s*", re.ASCII)
 _NUMBER: Final = re.compile(r"-?\d{1,9}", re.ASCII)
 _UNREADABLE: Final = re.compile("[\ufffd\udc80-\udcff]")
@@ -139,7 +142,7 @@ def read_line(text: str, layout: Layout) -> Decoded:
         if number and not _NUMBER.fullmatch(number):
             return Decoded(None, f"the {name} {_shown(number)} is no number")
     code, work = _field(fields, layout.code), _field(fields, layout.work)
-    if layout.header and code.isascii() and code.isdigit():
+    if (layout.header or len(code) >= _PADDED_TO) and code.isascii() and code.isdigit():
         code = code.lstrip("0")
     punch = Punch(
         code, wall, int(state or STATE_UNKNOWN), int(verify or VERIFIED_OTHERWISE), work if work.strip("0") else None

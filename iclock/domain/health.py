@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from iclock.domain import presence
-from iclock.domain.alarms import Kind, end_alarm, raise_alarm
+from iclock.domain.alarms import Kind, end_alarm, raise_alarm, replace_stores
 from iclock.models import Terminal
 
 # The columns of a count and of what there is room for, and what is counted.
@@ -28,7 +28,9 @@ _HEARD: Final = """
 UPDATE iclock_terminalpresence SET last_activity = now(), clock_drift = coalesce(%(drift)s, clock_drift),
     clock_read_at = CASE WHEN %(drift)s IS NULL THEN clock_read_at ELSE %(heard_at)s END
 WHERE terminal_id = %(terminal)s AND online
-RETURNING ARRAY(SELECT kind::text FROM iclock_alarm WHERE terminal_id = %(terminal)s AND closed_at IS NULL)"""
+RETURNING ARRAY(SELECT kind::text FROM iclock_alarm WHERE terminal_id = %(terminal)s AND closed_at IS NULL),
+    (SELECT stores FROM iclock_alarm
+        WHERE terminal_id = %(terminal)s AND kind = 'nearly_full' AND closed_at IS NULL)"""
 
 
 class Report(NamedTuple):
@@ -47,6 +49,13 @@ class Report(NamedTuple):
     transaction_capacity: int | None
     drift: int | None
     heard_at: datetime
+
+
+class Open(NamedTuple):
+    """The kinds of a terminal's open alarms, and the stores that it is known to be nearly full of."""
+
+    kinds: Set[str] = frozenset()
+    stores: Sequence[str] = ()
 
 
 class Filled(NamedTuple):
@@ -70,7 +79,7 @@ def note_contact(terminal: Terminal, report: Report) -> None:
     alarms = _write_presence(terminal, report)
     _judge_room(terminal, alarms)
     if report.drift is not None:
-        _judge_clock(terminal, report.drift, report.heard_at, alarms)
+        _judge_clock(terminal, report.drift, report.heard_at, alarms.kinds)
 
 
 def stores_of(terminal: Terminal) -> Iterator[Filled]:
@@ -114,29 +123,34 @@ def _bring_up_to_date(terminal: Terminal, report: Report) -> None:
             setattr(terminal, name, value)
 
 
-def _write_presence(terminal: Terminal, report: Report) -> Set[str]:
-    """The kinds of the terminal's open alarms."""
+def _write_presence(terminal: Terminal, report: Report) -> Open:
     known = _heard(terminal, report)
     if known is None:
         presence.mark_online(terminal)
         known = _heard(terminal, report)
-    return known or frozenset()
+    return known or Open()
 
 
-def _heard(terminal: Terminal, report: Report) -> Set[str] | None:
+def _heard(terminal: Terminal, report: Report) -> Open | None:
     """None when the terminal wasn't online."""
     with connection.cursor() as cursor:
         cursor.execute(_HEARD, {"terminal": terminal.pk, "drift": report.drift, "heard_at": report.heard_at})
         row = cursor.fetchone()
-    return None if row is None else frozenset(row[0])
+    return None if row is None else Open(frozenset(row[0]), row[1] or ())
 
 
-def _judge_room(terminal: Terminal, alarms: Set[str]) -> None:
+def _judge_room(terminal: Terminal, alarms: Open) -> None:
+    """One alarm names all that is nearly full. What joins it is news, what leaves it isn't while anything stays."""
     stores = [*stores_of(terminal)]
     full = [store for store in stores if store.percent >= settings.CAPACITY_ALARM_PERCENT]
-    if full and Kind.NEARLY_FULL not in alarms:
-        raise_alarm(terminal, Kind.NEARLY_FULL, f"{'; '.join(map(str, full))}. {_remedy(full)}")
-    elif stores and not full and Kind.NEARLY_FULL in alarms:
+    names, sentence = [store.what for store in full], f"{'; '.join(map(str, full))}. {_remedy(full)}"
+    if full and Kind.NEARLY_FULL not in alarms.kinds:
+        raise_alarm(terminal, Kind.NEARLY_FULL, sentence, stores=names)
+    elif full and names != [*alarms.stores]:
+        more = [name for name in names if name not in alarms.stores]
+        ending = f"There is little room for {' and '.join(more)} now, too: the next alarm names all." if more else ""
+        replace_stores(terminal, sentence, seen=alarms.stores, stores=names, ending=ending)
+    elif stores and not full and Kind.NEARLY_FULL in alarms.kinds:
         end_alarm(terminal, Kind.NEARLY_FULL, f"There is room again: {'; '.join(map(str, stores))}.")
 
 

@@ -17,6 +17,7 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from iclock.models import Terminal
+from iclock.models.transaction import EARLIEST, LATEST
 from iclock.punch import Punch, Reject, Source, punch_to_bytes
 from iclock.signals import punches_recorded
 from zkbio.clock import ClockNote, DayOffsets, zone
@@ -226,7 +227,11 @@ def _fault_of_rest(punch: Punch) -> str:
         return f"state {punch.punch_state} or verification {punch.verify_type} is out of range"
     if punch.work_code is not None and (len(punch.work_code) > MAX_WORK_CODE or not punch.work_code.isprintable()):
         return f"the work code is longer than {MAX_WORK_CODE} characters or can't be printed"
-    return "" if punch.punch_time.tzinfo is None else "the time carries an offset; a wall clock has none"
+    if punch.punch_time.tzinfo is not None:
+        return "the time carries an offset; a wall clock has none"
+    return (
+        "" if EARLIEST <= punch.punch_time < LATEST else f"no terminal's clock shows the year {punch.punch_time.year}"
+    )
 
 
 def _quarantine(terminal: Terminal, rejects: Sequence[Reject], *, source: Source) -> None:

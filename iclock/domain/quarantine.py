@@ -78,14 +78,18 @@ def decode(record: QuarantinedRecord) -> Decoded:
     return found
 
 
-def retry(records: QuerySet[QuarantinedRecord]) -> Retried:
-    """Read the open ones of ``records`` again: those that are punches by now go through the door and are released."""
+def retry(records: QuerySet[QuarantinedRecord], *, actor: object) -> Retried:
+    """Read the open ones of ``records`` again: those that are punches by now go through the door and are released.
+
+    The trail keeps which these were.
+    """
     released = kept = 0
+    note = partial(_note, action="iclock.retry_quarantined", actor=actor)
     for batch in _batches(records):
         found = [Found(record, _with_terminal(record, decode(record))) for record in batch]
         good = [one for one in found if not one.decoded.fault]
         bad = [one for one in found if one.decoded.fault]
-        released += _release(good, note=_note_nothing)
+        released += _release(good, note=note)
         _keep(bad)
         kept += len(bad)
     return Retried(released, kept)
@@ -105,6 +109,7 @@ def assign(records: QuerySet[QuarantinedRecord], emp_code: str, *, actor: object
     it is. The trail keeps which records became whose punches.
     """
     released = tried = 0
+    note = partial(_note, action="iclock.assign_quarantined", actor=actor, emp_code=emp_code)
     for batch in _batches(records):
         tried += len(batch)
         found = [Found(record, decode(record)) for record in batch if record.terminal]
@@ -113,7 +118,7 @@ def assign(records: QuerySet[QuarantinedRecord], emp_code: str, *, actor: object
             for record, decoded in found
             if decoded.punch and is_assignable(decoded)
         ]
-        released += _release(theirs, note=partial(_note_assigned, emp_code=emp_code, actor=actor))
+        released += _release(theirs, note=note)
     return Retried(released, tried - released)
 
 
@@ -184,16 +189,12 @@ def _mark_released(records: Sequence[QuarantinedRecord]) -> None:
     QuarantinedRecord.objects.filter(pk__in=locked).update(released_at=Now())
 
 
-def _note_nothing(_records: Sequence[QuarantinedRecord]) -> None:
-    """What reads itself needs no name in the trail."""
-
-
-def _note_assigned(records: Sequence[QuarantinedRecord], *, emp_code: str, actor: object) -> None:
+def _note(records: Sequence[QuarantinedRecord], *, action: str, actor: object, **detail: str) -> None:
     audit.record(
         actor=actor,
-        action="iclock.assign_quarantined",
+        action=action,
         subject=f"terminal {records[0].terminal_sn}",
-        detail={"emp_code": emp_code, "records": [record.pk for record in records]},
+        detail={**detail, "records": [record.pk for record in records]},
     )
 
 

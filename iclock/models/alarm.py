@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import OuterRef, Q
 
@@ -47,6 +48,8 @@ class Alarm(models.Model):
     kind = models.CharField(max_length=12, choices=Kind.choices)
     sentence = models.CharField(max_length=500, help_text="What happened, and what to do.")
     ending = models.CharField(max_length=500, blank=True, help_text="How it ended.")
+    # Of what is nearly full: which stores.
+    stores = ArrayField(models.CharField(max_length=20), default=list, db_default=[], editable=False)
     opened_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)
     # Mailed: its beginning, its end. None while that is still to be done.

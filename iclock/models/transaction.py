@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Final
 
 from django.db import models
@@ -16,6 +17,9 @@ from zkbio.wallclock import WallClockField
 # Ids per counter (TransactionBlock, TransactionSuperblock); the triggers of migration 0004 divide by the same numbers.
 BLOCK_IDS: Final = 2000
 SUPERBLOCK_IDS: Final = 100 * BLOCK_IDS
+# What terminals can say (they count from 2000, for 133 years) and more, and what is an instant in every zone.
+EARLIEST: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - wall clocks
+LATEST: Final = datetime(2200, 1, 1)  # noqa: DTZ001
 
 
 class TransactionQuerySet(models.QuerySet["Transaction"]):
@@ -97,7 +101,10 @@ class Transaction(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["terminal_sn", "emp_code", "punch_time"], name="iclock_transaction_identity"
-            )
+            ),
+            models.CheckConstraint(
+                condition=models.Q(punch_time__gte=EARLIEST, punch_time__lt=LATEST), name="iclock_transaction_calendar"
+            ),
         ]
         # Partial, because every reader leaves tombstones out and the planner must see that the index does too.
         indexes = [

@@ -17,7 +17,8 @@ from devices.domain.registry import register_device
 from devices.models import Device, SyncRun
 from iclock.domain.alarms import raise_alarm
 from iclock.domain.completeness import move_complete_until
-from iclock.models import Terminal, TerminalPresence
+from iclock.models import Alarm, Terminal, TerminalPresence
+from personnel.models import Area, AreaLimit
 from zkbio.accounts.models import AuditEntry, User
 
 pytestmark = pytest.mark.django_db
@@ -295,6 +296,24 @@ def test_a_page_shows_who_answers_what_is_locked_and_how_the_clock_is(admin_clie
     told = ("NEW1", "2 min 5 s behind", "Another unit answers: 10.0.0.5 answers as NEW1.", "disabled since")
     assert [words.lower() in html.lower() for words in told] == [True] * 4
     assert "Another unit answers: NEW1" in admin_client.get(LIST).text
+
+
+@pytest.mark.parametrize(("area_of_it", "shown"), [("in", "NEW1"), ("out", "one of another area"), (None, "NEW1")])
+def test_whoever_has_limits_reads_no_serial_number_of_another_area(swapped, django_user_model, area_of_it, shown):
+    areas = {name: Area.objects.create(area_code=name, area_name=name) for name in ("in", "out")}
+    Terminal.objects.update(area=areas["in"])
+    if area_of_it:
+        Terminal.objects.create(sn="NEW1", alias="", area=areas[area_of_it])
+    clerk = django_user_model.objects.create_user("clerk", is_staff=True)
+    clerk.user_permissions.set(Permission.objects.filter(codename="view_device"))
+    AreaLimit.objects.create(user=clerk, area=areas["in"])
+    client = Client()
+    client.force_login(clerk)
+    SyncRun.objects.all().delete()
+    Alarm.objects.all().delete()
+
+    for page in (client.get(LIST).text, client.get(change(swapped)).text):
+        assert ("NEW1" in page, "one of another area" in page) == (shown == "NEW1", shown != "NEW1")
 
 
 def test_the_unit_that_answers_is_accepted_by_an_action(admin_client, swapped):

@@ -9,6 +9,7 @@ from django.contrib.auth.models import Permission
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client, override_settings
+from django.urls import reverse
 
 from iclock.models import QuarantinedRecord, Terminal, Transaction
 from iclock.punch import Source
@@ -71,6 +72,22 @@ def test_the_page_can_say_what_would_come_of_a_file(hr: Client, terminal: Termin
 
     assert "Would be imported</h2> <p>2 lines: 1 new, 0 already here, 1 quarantined." in told(page)
     assert [model.objects.count() for model in (Transaction, QuarantinedRecord, AuditEntry)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("line", "time_zone"),
+    [(b"9999-12-31 23:59:59", "America/New_York"), (b"0001-01-01 00:00:00", "Asia/Kolkata")],
+)
+def test_a_line_of_no_possible_year_leaves_the_list_of_punches_readable(
+    line: bytes, time_zone: str, hr: Client, terminal: Terminal, admin_client: Client
+) -> None:
+    Terminal.objects.update(time_zone=time_zone)
+
+    upload(hr, terminal, b"1\t" + line + b"\t1\t0\t1\r\n2\t2026-03-02 08:00:00\t1\t0\t1\r\n")
+
+    assert [punch.emp_code for punch in Transaction.objects.all()] == ["2"]
+    assert QuarantinedRecord.objects.get().reason == f"no terminal's clock shows the year {int(line[:4])}"
+    assert admin_client.get(reverse("admin:iclock_transaction_changelist")).status_code == 200
 
 
 def test_a_large_file_goes_by_the_disk(hr: Client, terminal: Terminal) -> None:

@@ -136,6 +136,19 @@ def test_who_is_refused_is_named_and_the_others_get_it(caplog: pytest.LogCapture
     )
 
 
+def test_a_mail_that_was_taken_is_sent_however_the_server_takes_leave() -> None:
+    class Rude(Inbox):
+        async def handle_QUIT(self, server: Any, _session: Any, _envelope: Any) -> str:
+            server.transport.abort()
+            return "221 Bye"
+
+    inbox = Rude()
+    with mail_server(inbox):
+        send_mail(**LETTER)
+
+    assert len(inbox.mails) == 1
+
+
 @pytest.fixture
 def dripping() -> Iterator[int]:
     """A server that sends its greeting a byte at a time, and for ever."""

@@ -23,5 +23,5 @@ class Command(BaseCommand):
             records = records.filter(terminal_sn=terminal)
             if not records.exists():
                 raise CommandError(f"There is no record of a terminal with the serial number {terminal}.")
-        released, kept = retry(records)
+        released, kept = retry(records, actor="retry_quarantine")
         self.stdout.write(f"Punches now: {released}. Kept: {kept}.")

@@ -231,6 +231,28 @@ def test_two_units_with_one_serial_are_one_alarm_and_only_the_first_is_read(twin
     assert Transaction.objects.filter(emp_code="9").count() == 0
 
 
+def test_no_sentence_of_a_stranger_names_another_terminal(
+    add_device: Callable[..., Device], unit: SimulatedTerminal
+) -> None:
+    """Whoever reads of it may be allowed to see one area only."""
+    with SimulatedTerminal(TerminalSpec(serial="SECRET1")) as other:
+        home, elsewhere = add_device(unit), add_device(other, key="secret_lab")
+        visit(home)
+        visit(elsewhere)
+        unit.options[SERIAL], other.options[SERIAL] = "SECRET1", OLD
+        visit(home)
+        visit(elsewhere)
+        unit.options[SERIAL] = OLD
+        visit(home)
+        visit(elsewhere)
+        accept_unit(fresh(elsewhere), actor="somebody")
+
+    told = [*Alarm.objects.filter(terminal__sn=OLD).values_list("kind", "sentence", "ending")]
+    told += [*SyncRun.objects.filter(device=home).values_list("error_code", "error")]
+    assert {kind for kind, *_ in told} == {"wrong_unit", "twin", "identity", ""}
+    assert [words for words in told if any(name in str(words) for name in ("SECRET1", "secret_lab"))] == []
+
+
 def test_the_alarm_of_twins_ends_with_the_second_entry(twins: tuple[Device, Device]) -> None:
     twins[1].delete()
 

@@ -262,7 +262,8 @@ def test_another_unit_at_the_address_stores_nothing(
     run = visit(device)
 
     assert run.error_code == "identity"
-    assert "answers as OTHER9, but this device is CKJF201260077: nothing was read" in run.error
+    assert "Another unit answers at 127.0.0.1, but this device is CKJF201260077: nothing was read." in run.error
+    assert "The unit that answers as device gate at 127.0.0.1 is OTHER9." in caplog.messages
     assert run.error.endswith("in the list of devices, or with ./script/manage accept_unit gate.")
     assert Transaction.objects.count() == 3_000
     assert Terminal.objects.count() == 1
@@ -276,7 +277,7 @@ def test_two_devices_cannot_be_one_terminal(add_device: Callable[..., Device], u
         run = visit(add_device(twin, key="twin"))
 
     assert run.error_code == "identity"
-    assert "which is read as device gate at 127.0.0.1 already" in run.error
+    assert "The unit that answers at 127.0.0.1 is read as another device already." in run.error
     assert Transaction.objects.count() == 3_000
 
 

@@ -15,7 +15,7 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.test import override_settings
 
-from iclock.domain.alarm_mail import MOST_LINES, Mail, News, compose, mail_alarms
+from iclock.domain.alarm_mail import MOST_LINES, PAUSE, Mail, News, compose, mail_alarms, next_pause
 from iclock.domain.alarms import Kind, check_away, end_alarm, note_event, raise_alarm
 from iclock.models import Alarm, Terminal, TerminalPresence
 from personnel.models import Area
@@ -96,6 +96,7 @@ def test_while_the_mail_server_is_away_nothing_is_lost_and_it_is_said_once(
         assert [mail_alarms() for _ in range(3)] == [0, 0, 0]
     end_alarm(terminal, Kind.AWAY, "Back.")
 
+    cache.delete(PAUSE)
     with mail_server(inbox, port=port):
         assert [mail_alarms() for _ in range(2)] == [1, 0]
 
@@ -103,7 +104,7 @@ def test_while_the_mail_server_is_away_nothing_is_lost_and_it_is_said_once(
     assert "Away, over after" in inbox.mails[0].get_content()
     said = [each.getMessage() for each in caplog.records if each.name == "iclock.domain.alarm_mail"]
     assert len(said) == 2
-    assert said[0].startswith("Alarms can't be mailed, and are tried every minute for a day: ")
+    assert said[0].startswith("Alarms can't be mailed, and are tried again for a day, less and less often: ")
     assert said[1] == "Alarms are mailed again."
 
 
@@ -113,8 +114,29 @@ def test_a_mail_that_nobody_takes_is_tried_again(terminal: Terminal) -> None:
 
     with mail_server(inbox):
         assert mail_alarms() == 0
+    cache.delete(PAUSE)
     with mail_server(Inbox("it@example.com")):
         assert [mail_alarms(), mail_alarms()] == [1, 0]
+
+
+def test_a_server_that_refuses_is_left_alone_for_a_while(terminal: Terminal) -> None:
+    inbox = Inbox("it@example.com", "night@example.com")
+    raise_alarm(terminal, Kind.AWAY, "Away.")
+
+    with mail_server(inbox):
+        for _ in range(2):
+            assert [mail_alarms(), mail_alarms()] == [0, 0]
+            cache.delete(PAUSE)
+
+    assert inbox.asked == ["it@example.com", "night@example.com"] * 2
+
+
+def test_a_pause_is_an_hour_at_most() -> None:
+    pauses = [next_pause(None)]
+    while len(pauses) < 9:
+        pauses.append(next_pause(pauses[-1]))
+
+    assert pauses == [50, 100, 200, 400, 800, 1_600, 3_200, 3_600, 3_600]
 
 
 def test_an_event_is_mailed_once(inbox: Inbox, terminal: Terminal) -> None:

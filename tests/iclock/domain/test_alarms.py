@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from threading import Barrier
 from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection, transaction
 from django.db.models.functions import Now
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
@@ -21,6 +22,8 @@ from iclock.domain.presence import expect, expect_no_more
 from iclock.models import Alarm, Terminal, TerminalPresence
 
 pytestmark = pytest.mark.django_db
+# What is rolled back is said by nobody, and what these tests do is, unless they commit.
+committed = pytest.mark.django_db(transaction=True)
 LIMIT = timedelta(minutes=settings.OFFLINE_ALARM_MINUTES)
 SECOND = timedelta(seconds=1)
 
@@ -41,6 +44,7 @@ def away() -> list[str]:
     return [*Alarm.objects.open().filter(kind=Kind.AWAY).order_by("terminal").values_list("terminal__sn", flat=True)]
 
 
+@committed
 def test_a_terminal_away_and_back_is_told_twice_however_often_it_is_looked_at(terminal: Terminal, told: Any) -> None:
     heard(terminal, LIMIT + SECOND)
     assert [check_away() for _ in range(3)] == [(1, 0), (0, 0), (0, 0)]
@@ -174,6 +178,7 @@ def test_of_four_that_look_at_once_one_tells(told: Any) -> None:
     assert len(told()) == 40
 
 
+@committed
 def test_a_state_is_raised_once_and_ended_once(terminal: Terminal, told: Any) -> None:
     assert [raise_alarm(terminal, Kind.TWIN, "Two."), raise_alarm(terminal, Kind.TWIN, "Again.")] == [True, False]
     assert [end_alarm(terminal, Kind.TWIN, "One."), end_alarm(terminal, Kind.TWIN, "None.")] == [True, False]
@@ -182,6 +187,20 @@ def test_a_state_is_raised_once_and_ended_once(terminal: Terminal, told: Any) ->
     assert (alarm.sentence, alarm.ending, len(told())) == ("Two.", "One.", 2)
 
 
+@committed
+def test_what_is_rolled_back_is_not_said(terminal: Terminal, told: Any) -> None:
+    for failing in (True, True, False):
+        with suppress(DatabaseError), transaction.atomic():
+            note_event(terminal, Kind.LOG_CLEARED, "It held 100 rows.")
+            raise_alarm(terminal, Kind.TWIN, "Two.")
+            end_alarm(terminal, Kind.TWIN, "One.")
+            if failing:
+                raise DatabaseError
+
+    assert len(told()) == Alarm.objects.count() + 1 == 3
+
+
+@committed
 def test_an_event_is_over_as_soon_as_it_is_known(terminal: Terminal, told: Any) -> None:
     note_event(terminal, Kind.LOG_CLEARED, "It held 100 rows.")
 

@@ -45,6 +45,7 @@ def faults(content: bytes) -> list[tuple[int, str]]:
         (b"7\t2026-03-02 08:00:00\t1\t1\t15\t\t\t\t\t", Punch("7", EIGHT, 1, 15)),
         (b"        7\t2026-03-02 08:00:00\t1\t0\t1\t0", Punch("7", EIGHT, 0, 1)),
         (b"    00042\t2026-03-02 08:00:00\t1\t0\t1\t0", Punch("00042", EIGHT, 0, 1)),
+        (b"000001001\t2026-03-02 08:00:00\t1\t0\t1\t0", Punch("1001", EIGHT, 0, 1)),
         (b"A-7\t2026-03-02 08:00:00 \t 1\t 0\t 1\t 0 ", Punch("A-7", EIGHT, 0, 1)),
         (b"7\t2026/3/2  8:00\t1\t0\t1", Punch("7", EIGHT, 0, 1)),
         ("Müller\t2026-03-02 08:00:00\t1\t0\t1".encode(), Punch("Müller", EIGHT, 0, 1)),

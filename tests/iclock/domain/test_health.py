@@ -23,6 +23,10 @@ def hear(terminal: Terminal, **told: Any) -> None:
     note_contact(Terminal.objects.get(pk=terminal.pk), ORDINARY._replace(**told))
 
 
+# What is rolled back is said by nobody, and what these tests do is, unless they commit.
+committed = pytest.mark.django_db(transaction=True)
+
+
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.levelname for record in caplog.records if record.name == "iclock.domain.alarms"]
 
@@ -106,6 +110,7 @@ def test_people_without_room_are_told_of_with_their_remedy(terminal: Terminal) -
     )
 
 
+@committed
 def test_a_terminal_is_nearly_full_once_until_there_is_room_again(
     terminal: Terminal, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -119,12 +124,25 @@ def test_a_terminal_is_nearly_full_once_until_there_is_room_again(
     assert told(caplog) == ["WARNING", "INFO"]
 
 
+def test_a_second_store_that_fills_is_told_of_and_one_that_empties_is_not(terminal: Terminal) -> None:
+    for users, punches in ((900, 10), (900, 95_000), (900, 95_000), (900, 10), (900, 10), (900, 95_000), (10, 10)):
+        hear(terminal, user_count=users, transaction_count=punches)
+
+    first, second, third = Alarm.objects.order_by("pk")
+    assert first.sentence.startswith("900 of 1\u202f000 people, 90 %. Remove")
+    assert first.ending == "There is little room for punches now, too: the next alarm names all."
+    assert third.sentence.startswith("900 of 1\u202f000 people, 90 %; 95\u202f000 of 100\u202f000 punches, 95 %. Clear")
+    assert second.sentence == first.sentence
+    assert third.ending.startswith("There is room again: 10 of")
+
+
 def test_a_capacity_that_was_never_told_is_no_alarm(terminal: Terminal) -> None:
     hear(terminal, user_count=5_000, user_capacity=0, transaction_count=99_999, transaction_capacity=None)
 
     assert open_kinds() == []
 
 
+@committed
 def test_a_clock_is_wrong_once_until_it_is_right(terminal: Terminal, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "iclock.domain.alarms")
     for drift in (120, -3_725, -4_000, None, -120, 4):

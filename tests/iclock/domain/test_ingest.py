@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 from threading import Barrier
 
 import pytest
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Sum
 
 from iclock.domain import ingest
 from iclock.domain.ingest import Counts, record_punches
 from iclock.models import QuarantinedRecord, Terminal, Transaction, TransactionBlock, TransactionSuperblock
-from iclock.models.transaction import BLOCK_IDS
+from iclock.models.transaction import BLOCK_IDS, EARLIEST, LATEST
 from iclock.punch import Punch, Reject, Source
 from iclock.signals import punches_recorded
 from personnel.models import Department, Employee
@@ -114,6 +114,10 @@ def test_a_punch_of_somebody_unknown_is_theirs_as_soon_as_they_exist(terminal: T
         (Punch("1", NINE, 40_000, 1), "state 40000 or verification 1 is out of range"),
         (Punch("1", NINE, 0, 1, "w" * 21), "the work code is longer than 20 characters or can't be printed"),
         (Punch("1", NINE.replace(tzinfo=UTC), 0, 1), "the time carries an offset; a wall clock has none"),
+        (Punch("1", datetime(9999, 12, 31, 23, 59, 59), 0, 1), "no terminal's clock shows the year 9999"),
+        (Punch("1", datetime(2200, 1, 1), 0, 1), "no terminal's clock shows the year 2200"),
+        (Punch("1", datetime(1969, 12, 31, 23, 59, 59), 0, 1), "no terminal's clock shows the year 1969"),
+        (Punch("1", datetime(1, 1, 1), 0, 1), "no terminal's clock shows the year 1"),
     ],
 )
 def test_a_punch_that_fits_no_row_is_quarantined_and_its_neighbours_stay(
@@ -123,6 +127,24 @@ def test_a_punch_that_fits_no_row_is_quarantined_and_its_neighbours_stay(
 
     assert counts == Counts(new=2, quarantined=1)
     assert QuarantinedRecord.objects.values_list("terminal_sn", "reason").get() == (terminal.sn, reason)
+
+
+def test_clocks_that_began_anew_or_run_far_ahead_are_stored_and_flagged(terminal: Terminal) -> None:
+    stamps = [EARLIEST, datetime(2000, 1, 1), datetime(2099, 12, 31, 23, 59, 59), LATEST - timedelta(seconds=1)]
+
+    record_punches(terminal, [Punch("1", stamp, 0, 1) for stamp in stamps], source=Source.PULL)
+
+    notes = Transaction.objects.order_by("punch_time").values_list("punch_time", "clock_note")
+    flags = [ClockNote.PLAIN, ClockNote.RESET, ClockNote.FUTURE, ClockNote.FUTURE]
+    assert list(notes) == list(zip(stamps, flags, strict=True))
+
+
+@pytest.mark.parametrize("stamp", [EARLIEST - timedelta(seconds=1), LATEST])
+def test_the_database_keeps_no_year_that_cant_be_loaded(terminal: Terminal, stamp: datetime) -> None:
+    record_punches(terminal, [Punch("1", NINE, 0, 1)], source=Source.PULL)
+
+    with pytest.raises(IntegrityError, match="iclock_transaction_calendar"):
+        Transaction.objects.update(punch_time=stamp)
 
 
 def test_the_same_undecodable_bytes_are_kept_once_and_counted(terminal: Terminal) -> None:

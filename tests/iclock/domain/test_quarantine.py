@@ -72,10 +72,10 @@ def test_what_can_be_read_by_now_becomes_a_punch_of_its_terminal_and_source(
 ) -> None:
     keep(raw, source=source)
 
-    assert retry(everything()) == Retried(released=1, kept=0)
+    assert retry(everything(), actor="ada") == Retried(released=1, kept=0)
     assert stored() == [(terminal.sn, "7", EIGHT, 0, 1, source)]
     assert not OPEN.exists()
-    assert retry(everything()) == Retried(released=0, kept=0)
+    assert retry(everything(), actor="ada") == Retried(released=0, kept=0)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_what_can_be_read_by_now_becomes_a_punch_of_its_terminal_and_source(
 def test_what_can_not_be_read_stays_with_the_reason_of_now(keep: Any, raw: bytes, source: Source, reason: str) -> None:
     keep(raw, source=source)
 
-    assert retry(everything()) == Retried(released=0, kept=1)
+    assert retry(everything(), actor="ada") == Retried(released=0, kept=1)
     assert stored() == []
     assert OPEN.get().reason == reason
 
@@ -115,7 +115,7 @@ def test_what_can_not_be_read_stays_with_the_reason_of_now(keep: Any, raw: bytes
 def test_what_the_door_itself_refused_is_read_again(terminal: Terminal) -> None:
     record_punches(terminal, [Punch("7\0", EIGHT, 0, 1)], source=Source.PULL)
 
-    assert retry(everything()) == Retried(released=0, kept=1)
+    assert retry(everything(), actor="ada") == Retried(released=0, kept=1)
     assert OPEN.get().reason == "the user id holds characters that can't be printed"
 
 
@@ -123,7 +123,7 @@ def test_a_record_whose_punch_is_here_already_is_released(keep: Any, terminal: T
     record_punches(terminal, [Punch("7", EIGHT, 0, 1)], source=Source.PUSH)
     keep(ROW_40)
 
-    assert retry(everything()) == Retried(released=1, kept=0)
+    assert retry(everything(), actor="ada") == Retried(released=1, kept=0)
     assert stored() == [(terminal.sn, "7", EIGHT, 0, 1, Source.PUSH)]
 
 
@@ -137,7 +137,7 @@ def test_many_records_of_several_terminals_go_in_batches(
         keep(*rows, of=of)
     keep(ROW_8)
 
-    assert retry(everything()) == Retried(released=10, kept=1)
+    assert retry(everything(), actor="ada") == Retried(released=10, kept=1)
     assert sorted({(sn, code) for sn, code, *_ in stored()}) == [
         (sn, str(n)) for sn in ("CKJF201260077", "OTHER") for n in range(1, 6)
     ]
@@ -147,19 +147,30 @@ def test_a_record_waits_until_its_terminal_is_back(keep: Any, terminal: Terminal
     keep(ROW_40)
     Terminal.objects.all().delete()
 
-    assert retry(everything()) == Retried(released=0, kept=1)
+    assert retry(everything(), actor="ada") == Retried(released=0, kept=1)
     assert OPEN.get().reason == "it can be read now, but its terminal is gone: add it again, then try again"
     Terminal.objects.create(sn=terminal.sn, alias="Gate")
-    assert retry(everything()) == Retried(released=1, kept=0)
+    assert retry(everything(), actor="ada") == Retried(released=1, kept=0)
 
 
 def test_the_same_bytes_read_again_stay_released(keep: Any) -> None:
     keep(ROW_40)
-    retry(everything())
+    retry(everything(), actor="ada")
 
     (record,) = keep(ROW_40)
 
     assert (record.times, record.released_at is None) == (2, False)
+
+
+def test_the_trail_keeps_who_tried_which_records_again(keep: Any, terminal: Terminal) -> None:
+    (record,) = keep(ROW_40)
+
+    retry(everything(), actor="ada")
+    retry(everything(), actor="ben")
+
+    entry = AuditEntry.objects.get()
+    assert (entry.actor, entry.action, entry.subject) == ("ada", "iclock.retry_quarantined", f"terminal {terminal.sn}")
+    assert entry.detail == {"records": [record.pk]}
 
 
 def test_a_punch_whose_record_can_not_be_released_is_not_stored(keep: Any) -> None:
@@ -168,7 +179,7 @@ def test_a_punch_whose_record_can_not_be_released_is_not_stored(keep: Any) -> No
         cursor.execute("ALTER TABLE iclock_quarantinedrecord ADD CONSTRAINT sealed CHECK (released_at IS NULL)")
         try:
             with pytest.raises(IntegrityError, match="sealed"):
-                retry(everything())
+                retry(everything(), actor="ada")
         finally:
             cursor.execute("ALTER TABLE iclock_quarantinedrecord DROP CONSTRAINT sealed")
 
