@@ -9,8 +9,8 @@ import heapq
 import tempfile
 import threading
 import time as clock
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import date, datetime, time
 from itertools import chain, islice
 from typing import IO, Any, Final, NamedTuple
@@ -18,6 +18,7 @@ from typing import IO, Any, Final, NamedTuple
 import orjson
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from devices.domain.dialling import Bounds
 from devices.domain.lease import Lease
@@ -107,8 +108,13 @@ def _stored_log(devices: Sequence[Device], wanted: Wanted, user: Any, grow: Grow
     writers = {device.terminal.sn: _Writer(device) for device in devices if device.terminal is not None}
     columns = ("terminal_sn", "emp_code", "punch_time", "verify_type", "punch_state")
     rows = punches.filter(terminal_sn__in=list(writers)).order_by("-punch_time", "-id").values_list(*columns)
-    with transaction.atomic():  # whose cursor is read as it goes on, instead of being stored first
-        return _spooled((writers[sn].line(*rest) for sn, *rest in rows.iterator(chunk_size=_BATCH)), grow)
+    # The transaction's cursor is read as it goes on, instead of being stored first, and ends before it.
+    with transaction.atomic(), closing(_rows(rows)) as found:
+        return _spooled((writers[sn].line(*rest) for sn, *rest in found), grow)
+
+
+def _rows(query: QuerySet[Any, Any]) -> Generator[Any]:
+    yield from query.iterator(chunk_size=_BATCH)
 
 
 def merged(logs: Sequence[Log]) -> Iterator[bytes]:
