@@ -16,12 +16,14 @@ from typing import Final
 from django.db import Error, connection, transaction
 from django.db.models.functions import Now
 
+from devices.domain import clocks
 from devices.domain.commands import claim
 from devices.domain.dialling import Bounds, dial
 from devices.domain.disabling import held_down
 from devices.domain.identity import require_admitted
 from devices.domain.lease import Lease, confirm
 from devices.domain.memory import known_bytes, remember
+from devices.domain.news import Heard, doubtful_stamps
 from devices.domain.rereading import decode_rows
 from devices.driver.errors import RefusedError, TerminalError
 from devices.driver.session import Sizes, TerminalSession
@@ -141,6 +143,9 @@ class _Attempt:
         Rows of 8 bytes carry a number that may be another person's by now, so those known by their digest stay as
         they were stored.
         """
+        clock = clocks.read_clock()
+        connection.close()
+        wall, heard_at = session.clock(), clock.now()
         rows = session.punch_rows(sizes)
         users = {user.uid: user.user_id for user in session.users()} if rows.width == 8 else {}
         known = known_bytes(self._device, rows) if rows.width == 8 else 0
@@ -150,6 +155,7 @@ class _Attempt:
             log.punches,
             source=Source.PULL,
             rejects=log.rejects,
+            doubtful=doubtful_stamps(self._terminal, Heard(wall, heard_at, sizes, rows), now=clock.now()),
             move_cursor=lambda: confirm(self._lease, **remember(rows)),
         )
         missing = what_is_missing(self._terminal.sn, log.punches, log.rejects)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from datetime import datetime, timedelta, tzinfo
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from django.conf import settings
 from django.db import connection
@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from devices.driver.errors import TerminalError
 from devices.driver.session import TerminalSession
-from devices.models import Device
+from devices.models import Device, SyncRun
 from iclock.domain.ingest import WallRange
 from zkbio.accounts.domain.audit import record
 from zkbio.accounts.models import AuditEntry
@@ -32,6 +32,8 @@ AGREEMENT: Final = timedelta(seconds=5)
 REFUSED_FOR: Final = timedelta(days=1)
 # Punches of a terminal that was never heard of before are doubted for so long back, when its clock is wrong.
 _FIRST_DOUBT: Final = timedelta(days=1)
+# What is remembered of a clock is rounded, and so is what it shows.
+_WHOLE_SECONDS: Final = timedelta(seconds=2)
 _MOST_DRIFT: Final = 2**31 - 1
 
 _log = logging.getLogger(__name__)
@@ -93,15 +95,27 @@ def tolerance() -> timedelta:
     return timedelta(seconds=settings.CLOCK_ALARM_SECONDS)
 
 
-def doubtful(wall: datetime, drift: timedelta, *, since_last: timedelta | None, reading: timedelta) -> WallRange | None:
+def doubtful(
+    wall: datetime,
+    drift: timedelta,
+    *,
+    before: timedelta = timedelta(0),
+    since_last: timedelta | None,
+    reading: timedelta,
+) -> WallRange | None:
     """The stamps that a wrong clock may have given from when it was heard last until the log was read; else None.
 
     ``wall`` is what it showed, ``since_last`` how long before then it was heard last, ``reading`` how long the visit
-    took from then on.
+    took from then on. ``before`` is how far it was ahead when it was heard last: one that was wrong then and is right
+    now was set in between, nobody knows when, and stamped as wrongly until then.
     """
-    if abs(drift) <= tolerance():
+    wrong = [ahead for ahead in (before, drift) if abs(ahead) > tolerance()]
+    if not wrong:
         return None
-    return wall - (_FIRST_DOUBT if since_last is None else since_last), wall + reading
+    right = wall - drift
+    since = right - (_FIRST_DOUBT if since_last is None else since_last)
+    slack = _WHOLE_SECONDS if before in wrong else timedelta(0)
+    return since + min(wrong) - slack, right + max(wrong) + reading + slack
 
 
 def correct_clock(session: TerminalSession, device: Device, drift: timedelta | None) -> Correction | None:
@@ -112,7 +126,7 @@ def correct_clock(session: TerminalSession, device: Device, drift: timedelta | N
     if abs(drift) <= timedelta(seconds=settings.CLOCK_TOLERANCE_SECONDS):
         return None
     try:
-        right = None if _refused_lately(device) else _agreed_time(device)
+        right = None if _refused_lately(device) else agreed_time(device)
     finally:
         connection.close()
     if right is None:
@@ -133,7 +147,8 @@ def record_correction(device: Device, correction: Correction) -> None:
     record(actor=ACTOR, action=SET_CLOCK, subject=str(device), detail=told)
 
 
-def _agreed_time(device: Device) -> DatabaseClock | None:
+def agreed_time(device: Device) -> DatabaseClock | None:
+    """The time, where the server's clock and the database's agree on it; else None, and a warning is logged."""
     clock = read_clock()
     apart = abs(timezone.now() - clock.read)
     if apart <= AGREEMENT:
@@ -146,7 +161,26 @@ def _agreed_time(device: Device) -> DatabaseClock | None:
     return None
 
 
+def was_set_before(device: Device, correction: Correction) -> bool:
+    """Whether the clock, which was wrong now, was as wrong at the last visit that succeeded, and set then.
+
+    One that doesn't stay as it was set is set by something else too, or its zone here is wrong.
+    """
+    if correction.shown is None or abs(correction.drift) <= tolerance():
+        return False
+    last = device.runs.exclude(outcome=SyncRun.Outcome.FAILED).exclude(trigger=SyncRun.Trigger.LIVE).first()
+    if last is None or last.drift is None or abs(last.drift) <= tolerance().total_seconds():
+        return False
+    told = _last_correction(device)
+    return told is not None and "shows" in told and told["was_ahead_seconds"] == last.drift
+
+
 def _refused_lately(device: Device) -> bool:
+    told = _last_correction(device)
+    return told is not None and "error" in told
+
+
+def _last_correction(device: Device) -> dict[str, Any] | None:
+    """What the trail tells of the last time that a visit set the clock, or tried to, within a day."""
     tried = AuditEntry.objects.filter(actor=ACTOR, action=SET_CLOCK, at__gt=Now() - REFUSED_FOR, detail__id=device.key)
-    last = tried.order_by("-id").values_list("detail", flat=True).first()
-    return last is not None and "error" in last
+    return tried.order_by("-id").values_list("detail", flat=True).first()

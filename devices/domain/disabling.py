@@ -27,6 +27,8 @@ from iclock.models import Alarm
 # Longer than any change takes that disables a unit.
 PATIENCE: Final = timedelta(minutes=2)
 
+_CARRIED_AWAY: Final = "It isn't read any more, and may still take no finger: restart it before it is used again."
+
 _log = logging.getLogger(__name__)
 
 
@@ -63,14 +65,16 @@ def enable_first(device: Device, session: TerminalSession) -> None:
 
 def check_locked() -> None:
     """Tell of units that are disabled for longer than anything takes, and of those that aren't any more."""
-    late = Device.objects.filter(disabled_at__lt=Now() - PATIENCE).select_related("terminal")
+    nobody_there = Q(lease_expires_at=None) | Q(lease_expires_at__lt=Now())  # else it is being cleared, say
+    late = Device.objects.filter(nobody_there, disabled_at__lt=Now() - PATIENCE).select_related("terminal")
     for device in late.exclude(terminal=None).order_by("pk"):
         if device.terminal is not None:
             raise_alarm(device.terminal, Kind.LOCKED, _locked(device))
     # Whom nothing keeps from being reached is reached now; a dead one keeps its back-off.
     schedule.request_sync(late.filter(failures=0).values_list("pk", flat=True))
     for alarm in _over():
-        end_alarm(alarm.terminal, Kind.LOCKED, "The unit was enabled again.")
+        gone = Device.objects.filter(terminal=alarm.terminal).first() is None
+        end_alarm(alarm.terminal, Kind.LOCKED, _CARRIED_AWAY if gone else "The unit was enabled again.")
 
 
 def _over() -> list[Alarm]:

@@ -13,10 +13,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-from django.db import transaction
-from django.utils import timezone
+from django.db import connection, transaction
 
-from devices.domain.clocks import SET_CLOCK, wall_at, zone_of
+from devices.domain.clocks import SET_CLOCK, agreed_time, wall_at, zone_of
 from devices.domain.dialling import Bounds
 from devices.domain.disabling import held_down
 from devices.domain.lease import Lease
@@ -35,6 +34,13 @@ T = TypeVar("T")
 _ENROLMENT: Final = timedelta(minutes=1)
 # After these the unit is as it was; after any other error it may not be.
 _NOT_DONE: Final = (KnownUserError, UnfitError, UnknownUserError)
+
+
+class DoubtfulTimeError(TerminalError):
+    """Nobody knows what time it is."""
+
+    code = "doubtful_time"
+    in_step = True
 
 
 def create_user(user_id: str, fields: UserFields, *, actor: object) -> Work[UnitUser]:
@@ -91,12 +97,23 @@ def start_enrolment(user_id: str, finger: int, *, actor: object) -> Work[None]:
 def set_clock(*, actor: object) -> Work[datetime]:
     """To the time that it is where the terminal hangs."""
     return _change(
-        lambda device, session: session.set_clock(wall_at(timezone.now(), zone_of(device))),
+        lambda device, session: session.set_clock(wall_at(_time_for(device), zone_of(device))),
         actor=actor,
         action=SET_CLOCK,
         detail={},
         disables=False,
     )
+
+
+def _time_for(device: Device) -> datetime:
+    """Raises DoubtfulTimeError. Keeps no connection."""
+    try:
+        clock = agreed_time(device)
+    finally:
+        connection.close()
+    if clock is None:
+        raise DoubtfulTimeError("This server's clock and the database's differ: which is right? Nothing was set.")
+    return clock.now()
 
 
 def look(ask: Callable[[Device, TerminalSession], T]) -> Work[T]:

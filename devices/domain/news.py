@@ -44,13 +44,11 @@ class News(NamedTuple):
 def news_of(device: Device, terminal: Terminal, heard: Heard, *, now: datetime) -> News:
     """``now`` is when the log was read, ``device`` as it was before that."""
     drift = None if heard.wall is None else clocks.drift_of(heard.wall, heard.at, zone(terminal.time_zone))
-    wrong = drift is not None and abs(drift) > clocks.tolerance()
     loss = None if heard.rows is None else loss_of(device, heard.sizes, heard.rows)
-    known = TerminalPresence.objects.filter(terminal=terminal).first() if wrong else None
     return News(
         terminal=terminal,
         drift=drift,
-        doubtful=_doubtful(heard, drift, known, now=now),
+        doubtful=None if heard.rows is None else doubtful_stamps(terminal, heard, now=now),
         remembered={} if heard.rows is None else remember(heard.rows),
         complete_until=complete_until(heard.at, drift, tolerance=clocks.tolerance(), where=zone(terminal.time_zone)),
         loss=loss and _told(loss, device, heard),
@@ -71,20 +69,27 @@ def write_news_of_terminal(news: News) -> None:
         move_complete_until(news.terminal, news.complete_until)
 
 
-def _doubtful(
-    heard: Heard, drift: timedelta | None, known: TerminalPresence | None, *, now: datetime
-) -> WallRange | None:
-    if heard.wall is None or drift is None:
+def doubtful_stamps(terminal: Terminal, heard: Heard, *, now: datetime) -> WallRange | None:
+    """Of a log that was read until ``now``."""
+    if heard.wall is None:
         return None
-    last = known.clock_read_at if known else None
-    since_last = None if last is None else max(heard.at - last, timedelta(0))
-    return clocks.doubtful(heard.wall, drift, since_last=since_last, reading=now - heard.at)
+    drift = clocks.drift_of(heard.wall, heard.at, zone(terminal.time_zone))
+    known = TerminalPresence.objects.filter(terminal=terminal, clock_read_at__isnull=False).first()
+    since_last, before = None, 0
+    if known is not None and known.clock_read_at is not None:
+        since_last, before = max(heard.at - known.clock_read_at, timedelta(0)), known.clock_drift or 0
+    return clocks.doubtful(
+        heard.wall, drift, before=timedelta(seconds=before), since_last=since_last, reading=now - heard.at
+    )
 
 
-def report_of(news: News, heard: Heard, correction: Correction | None) -> Report:
-    """A clock that was set is as it is since then: whoever lets it be set needn't hear that it was wrong."""
+def report_of(news: News, heard: Heard, correction: Correction | None, *, again: bool = False) -> Report:
+    """A clock that was set is as it is since then: whoever lets it be set needn't hear that it was wrong.
+
+    Unless it had to be set ``again``, right after the last time.
+    """
     sizes, drift, at = heard.sizes, news.drift, heard.at
-    if correction is not None and correction.shown is not None and correction.at is not None:
+    if correction is not None and correction.shown is not None and correction.at is not None and not again:
         at = correction.at
         drift = clocks.drift_of(correction.shown, at, zone(news.terminal.time_zone))
     return Report(

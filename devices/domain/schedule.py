@@ -20,6 +20,10 @@ MESSAGE_SECONDS: Final = 50
 _CLAIMS_PER_TICK: Final = 1_000
 _LONGEST_BACK_OFF: Final = timedelta(hours=1)
 _SPREAD: Final = 0.1
+# Devices whose quiet hours end together are asked within so long, or within their interval.
+_LONGEST_SPREAD: Final = timedelta(minutes=10)
+# A device that failed is asked again soon, however long its interval is.
+_FIRST_BACK_OFF: Final = 60
 # Of devices that failed last time: with five seconds of patience each, they keep ten threads busy at most.
 _FEW_SUSPECTS: Final = 10
 
@@ -65,8 +69,17 @@ def request_sync_within(device_id: int, wait: timedelta) -> None:
 def spare_quiet_hours(device: Device, *, now: datetime, where: tzinfo) -> None:
     """After its quiet hours were edited: be due as they are now, an interval from now at the latest outside of them."""
     latest = min(device.next_poll_at, now + timedelta(seconds=device.interval))
-    due = after_quiet_hours(latest, quiet_from=device.quiet_from, quiet_until=device.quiet_until, where=where)
+    due = outside_of_quiet_hours(device, latest, where=where)
     Device.objects.filter(pk=device.pk).update(next_poll_at=due)
+
+
+def outside_of_quiet_hours(device: Device, due: datetime, *, where: tzinfo) -> datetime:
+    """``due``, or some time after the end of the device's quiet hours: not all that end at six knock at six."""
+    then = after_quiet_hours(due, quiet_from=device.quiet_from, quiet_until=device.quiet_until, where=where)
+    if then == due:
+        return due
+    spread = min(timedelta(seconds=device.interval), _LONGEST_SPREAD)
+    return then + spread * random.random()  # noqa: S311 - jitter
 
 
 def is_quiet(device: Device, *, now: datetime, where: tzinfo) -> bool:
@@ -99,11 +112,14 @@ def call_devices(*, terminal_ids: Iterable[int], **_news: Any) -> None:
 
 
 def wait_after(*, interval: int, failures: int, draw: float | None = None) -> timedelta:
-    """How long until the next visit: the interval (seconds), doubled with each failure in a row up to an hour.
+    """How long until the next visit: the interval (seconds).
+
+    After a failure the device is asked again soon, whatever its interval: a minute, or the interval if that is shorter,
+    doubled with each failure in a row, up to an hour or the interval if that is longer.
 
     Spread by a tenth either way (``draw`` from 0 to 1), so that a thousand devices don't knock at the same moment.
     """
     draw = random.random() if draw is None else draw  # noqa: S311 - jitter
-    doubled = interval * 2 ** min(failures, 16)
-    seconds = min(doubled, max(_LONGEST_BACK_OFF.total_seconds(), interval))
+    doubled = min(interval, _FIRST_BACK_OFF) * 2 ** min(failures, 16)
+    seconds = min(doubled, max(_LONGEST_BACK_OFF.total_seconds(), interval)) if failures else interval
     return timedelta(seconds=seconds * (1 - _SPREAD + 2 * _SPREAD * draw))

@@ -38,8 +38,9 @@ SELECT terminal.id, 'away', 'Not heard of since ' || to_char(
 ) || ': look at its power, its network and its address.', '', now()
 FROM iclock_terminal terminal JOIN iclock_terminalpresence presence ON presence.terminal_id = terminal.id
 WHERE terminal.admission = 'approved' AND presence.expected AND NOT presence.online
-    AND presence.since < now() - interval '1 minute'
-    AND presence.last_activity < now() - make_interval(mins => coalesce(terminal.away_minutes, %(minutes)s))
+    AND presence.last_activity IS NOT NULL
+    AND greatest(presence.last_activity, presence.since)
+        < now() - make_interval(mins => coalesce(terminal.away_minutes, %(minutes)s))
     AND NOT EXISTS (
         SELECT FROM iclock_alarm alarm
         WHERE alarm.terminal_id = terminal.id AND alarm.kind IN ('away', 'wrong_unit') AND alarm.closed_at IS NULL

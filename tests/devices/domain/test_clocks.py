@@ -76,6 +76,58 @@ def test_the_stamps_of_a_wrong_clock_are_doubted_since_it_was_heard_last() -> No
     assert doubtful(wall, HOUR, since_last=None, reading=reading) == (wall - 24 * HOUR, wall + reading)
 
 
+def test_the_stamps_until_a_wrong_clock_was_set_by_somebody_are_doubted() -> None:
+    wall, reading, minute, slack = datetime(2026, 1, 10, 12), timedelta(0), HOUR / 60, timedelta(seconds=2)
+    right = timedelta(seconds=3)
+
+    def doubted(before: timedelta, drift: timedelta) -> tuple[datetime, datetime] | None:
+        return doubtful(wall + drift, drift, before=before, since_last=minute, reading=reading)
+
+    assert doubted(-HOUR, right) == (wall - minute - HOUR - slack, wall - HOUR + slack)
+    assert doubted(HOUR, right) == (wall - minute + HOUR - slack, wall + HOUR + slack)
+    assert doubted(-HOUR, HOUR) == (wall - minute - HOUR - slack, wall + HOUR + slack)
+    assert doubted(timedelta(0), HOUR) == (wall - minute + HOUR, wall + HOUR)
+    assert doubted(right, right) is None
+
+
+def test_a_punch_before_a_wrong_clock_was_set_by_hand_is_flagged(device: Device, unit: SimulatedTerminal) -> None:
+    unit.shift_clock(-HOUR)
+    visit(device)
+    wrong = unit.punch("1001")
+    unit.set_clock(timezone.now().replace(tzinfo=None))
+    right = unit.punch("1002")
+    assert wrong is not None
+    assert right is not None
+
+    visit(device)
+
+    notes = dict(Transaction.objects.order_by("-id").values_list("punch_time", "clock_note")[:2])
+    assert notes == {wrong.time: ClockNote.OFF, right.time: ClockNote.PLAIN}
+
+
+def test_a_clock_that_is_wrong_again_after_it_was_set_is_an_alarm(device: Device, unit: SimulatedTerminal) -> None:
+    """Something else sets it, or its zone is wrong here."""
+
+    def alarms() -> list[tuple[str, bool]]:
+        return [(alarm.kind, alarm.closed_at is None) for alarm in Alarm.objects.order_by("id")]
+
+    corrected(device)
+    unit.shift_clock(-HOUR)
+    visit(device)
+    assert alarms() == []
+    for _ in range(2):
+        unit.shift_clock(-HOUR)
+        visit(device)
+        assert (alarms(), abs(error_of(unit, "UTC")) < timedelta(seconds=3)) == ([("clock", True)], True)
+        assert "look at its battery, and at its time zone here" in Alarm.objects.get().sentence
+
+    visit(device)
+    assert alarms() == [("clock", False)]
+    unit.shift_clock(-HOUR)
+    visit(device)
+    assert alarms() == [("clock", False)], "it had stayed as it was set"
+
+
 @pytest.mark.parametrize(
     ("where", "off"),
     [(MADRID, HOUR), (MADRID, -HOUR), ("Asia/Kolkata", -timedelta(seconds=30)), ("Asia/Kathmandu", 8_000 * HOUR)],

@@ -165,3 +165,23 @@ def test_an_alarm_ends_with_its_device(left_disabled: Device) -> None:
     check_locked()
 
     assert Alarm.objects.get().closed_at is not None
+
+
+def test_nobody_is_told_of_a_unit_that_is_disabled_for_somebody_who_still_has_it(left_disabled: Device) -> None:
+    """Reading a long log before it is cleared takes longer than a change."""
+    with hold(left_disabled.pk):
+        check_locked()
+        assert Alarm.objects.count() == 0
+
+    check_locked()
+    assert Alarm.objects.get().kind == "locked"
+
+
+def test_a_disabled_unit_that_was_replaced_was_not_enabled(left_disabled: Device) -> None:
+    check_locked()
+    Device.objects.update(terminal=None, disabled_at=None)
+
+    check_locked()
+
+    sentence = "It isn't read any more, and may still take no finger: restart it before it is used again."
+    assert Alarm.objects.get().ending == sentence

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from devices.domain.sync import sync_device
 from devices.models import Device, SyncRun
 from devices.simulator import SimPunch, SimulatedTerminal
-from iclock.models import Alarm
+from iclock.models import Alarm, TerminalPresence
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,3 +35,16 @@ def test_the_hole_of_a_cleared_log_begins_when_it_was_read_last(device: Device, 
 
     (alarm,) = Alarm.objects.filter(kind="log_cleared")
     assert f"made between {read_at:%Y-%m-%d %H:%M:%S} UTC and " in alarm.sentence
+
+
+def test_what_goes_to_the_quarantine_is_not_complete(device: Device, unit: SimulatedTerminal) -> None:
+    visit(device)
+    before = Now() - timedelta(days=1)
+    TerminalPresence.objects.update(complete_until=before)
+    reached = TerminalPresence.objects.get().complete_until
+    unit.fill([SimPunch("0", datetime(2026, 5, 1))])
+
+    assert visit(device).quarantined == 1
+    assert TerminalPresence.objects.get().complete_until == reached
+    assert visit(device).outcome == "unchanged"
+    assert TerminalPresence.objects.get().complete_until != reached

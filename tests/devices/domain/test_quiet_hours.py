@@ -8,7 +8,13 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.utils import timezone
 
-from devices.domain.schedule import after_quiet_hours, claim_due, request_sync, spare_quiet_hours
+from devices.domain.schedule import (
+    after_quiet_hours,
+    claim_due,
+    outside_of_quiet_hours,
+    request_sync,
+    spare_quiet_hours,
+)
 from devices.domain.sync import sync_device
 from devices.models import Device, SyncRun
 from devices.simulator import SimulatedTerminal
@@ -118,3 +124,17 @@ def test_edited_quiet_hours_count_at_once_and_so_does_their_end() -> None:
     spare_quiet_hours(device, now=now, where=UTC)
     device.refresh_from_db()
     assert device.next_poll_at == now + timedelta(seconds=60)
+
+
+@pytest.mark.django_db
+def test_devices_whose_quiet_hours_end_together_are_not_due_together() -> None:
+    hours = {"quiet_from": time(22), "quiet_until": time(6)}
+    night, morning = utc("2026-01-10 23:00:00"), utc("2026-01-11 06:00:00")
+    seldom = Device(key="d", name="D", host="10.0.0.1", interval=28_800, **hours)
+    often = Device(key="e", name="E", host="10.0.0.2", interval=60, **hours)
+
+    dues = [outside_of_quiet_hours(seldom, night, where=UTC) for _ in range(100)]
+    assert len(set(dues)) > 90
+    assert morning <= min(dues) <= max(dues) <= morning + timedelta(minutes=10)
+    assert max(outside_of_quiet_hours(often, night, where=UTC) for _ in range(100)) <= morning + timedelta(minutes=1)
+    assert outside_of_quiet_hours(often, morning, where=UTC) == morning

@@ -106,10 +106,13 @@ def test_sync_now_makes_polled_devices_due() -> None:
         (60, 5, 0.5, 1_920),
         (60, 6, 0.5, 3_600),
         (60, 10_000, 0.5, 3_600),
-        (86_400, 3, 0.5, 86_400),
+        (86_400, 0, 0.5, 86_400),
+        (86_400, 3, 0.5, 480),
+        (86_400, 16, 0.5, 86_400),
+        (10, 1, 0.5, 20),
     ],
 )
-def test_the_wait_doubles_with_each_failure_up_to_an_hour(
+def test_the_wait_after_a_failure_is_short_and_doubles_up_to_an_hour_or_the_interval(
     interval: int, failures: int, draw: float, seconds: float
 ) -> None:
     assert wait_after(interval=interval, failures=failures, draw=draw) == timedelta(seconds=seconds)

@@ -9,12 +9,14 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 
 from devices import protocol
 from devices.domain import lease, memory
+from devices.domain.dialling import Bounds
 from devices.domain.memory import needs_download
-from devices.domain.sync import sync_device
+from devices.domain.sync import read_whole_log, sync_device
 from devices.driver.session import Sizes
 from devices.models import Device, SyncRun
 from devices.simulator import (
@@ -24,6 +26,7 @@ from devices.simulator import (
     Fault,
     Faults,
     Garbage,
+    Latency,
     PunchAfter,
     ShortSizes,
     Silent,
@@ -175,7 +178,7 @@ def test_an_empty_terminal_is_not_asked_for_its_log(add_device: Callable[..., De
         (Close(command=READ, after=30_000), "unreachable", "closed the connection in the middle of an answer"),
         (Close(command=READ, after=30_000, reset=True), "unreachable", "broke the connection"),
         (Close(command=protocol.CMD_GET_FREE_SIZES, after=5), "unreachable", "closed the connection in the middle"),
-        (Garbage(command=protocol.CMD_GET_FREE_SIZES), "protocol", "which is no frame"),
+        (Garbage(command=protocol.CMD_GET_FREE_SIZES), "protocol", "a web server answers (HTTP)"),
         (ShortSizes(times=1), "protocol", "short answer about its sizes"),
         (CountOff(times=4), "miscount", "counts 3001 rows but delivered"),
     ],
@@ -429,3 +432,30 @@ def test_what_the_database_refuses_is_a_failed_run_in_words_and_is_tried_again(
     unit.faults = Faults()
     assert counts(visit(device)) == (3_001, 0, 1, 3_000, 0)
     assert stored() == ledger(unit)
+
+
+def test_who_has_little_patience_makes_no_device_fail(device: Device, unit: SimulatedTerminal) -> None:
+    visit(device)
+    Device.objects.update(timeout=10)
+    unit.faults = Faults(Latency(seconds=0.6))
+
+    with lease.hold(device.pk) as held:
+        error = read_whole_log(held, bounds=Bounds(1.0)).error
+
+    assert "took longer than 1 s in all" in str(error)
+    device.refresh_from_db()
+    assert (device.failures, TerminalPresence.objects.get().online) == (0, True)
+
+
+def test_a_visit_that_was_taken_over_marks_nobody_offline(device: Device, unit: SimulatedTerminal) -> None:
+    visit(device)
+
+    class TakenOver(Meanwhile):
+        action = staticmethod(lambda: Device.objects.update(lease_token=F("lease_token") + 1))
+
+    unit.faults = Faults(TakenOver(command=protocol.CMD_GET_FREE_SIZES), Close(command=protocol.CMD_GET_FREE_SIZES))
+
+    with pytest.raises(lease.LeaseLostError):
+        visit(device)
+
+    assert TerminalPresence.objects.get().online is True

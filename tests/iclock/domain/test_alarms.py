@@ -61,7 +61,7 @@ def test_a_terminal_away_and_back_is_told_twice_however_often_it_is_looked_at(te
 
 @override_settings(ZKBIO_TIME_ZONE="Asia/Kolkata")
 def test_the_sentence_says_since_when_in_the_platforms_zone(terminal: Terminal) -> None:
-    heard(terminal, LIMIT)
+    heard(terminal, LIMIT + SECOND)
     TerminalPresence.objects.update(last_activity="2026-03-02T10:12:40Z")
 
     check_away()
@@ -100,7 +100,15 @@ def test_a_terminal_that_nobody_waits_for_is_not_away_and_one_that_is_waited_for
 
     expect([terminal.pk])
     assert check_away() == (0, 0)
-    TerminalPresence.objects.update(since=Now() - timedelta(minutes=2))
+    TerminalPresence.objects.update(since=Now() - LIMIT - SECOND)
+    assert check_away() == (1, 0)
+
+
+def test_a_terminal_that_is_asked_seldom_is_away_only_after_its_limit_since_it_failed(terminal: Terminal) -> None:
+    heard(terminal, timedelta(hours=8), since=Now() - LIMIT + timedelta(seconds=30))
+    assert check_away() == (0, 0)
+
+    TerminalPresence.objects.update(since=Now() - LIMIT - SECOND)
     assert check_away() == (1, 0)
 
 
