@@ -53,6 +53,7 @@ _REASONS: Final[Mapping[str, str | Promise]] = {
     "identity": gettext_lazy("Another terminal answers at the device's address than the one that belongs there."),
     "blocked": gettext_lazy("The terminal is blocked."),
     "doubt": gettext_lazy("Something doesn't agree, so the log was not cleared."),
+    "doubtful_time": gettext_lazy("The server's clock and the database's differ, so the device's was not set."),
     "storage": gettext_lazy("Nothing was lost, but storing failed."),
 }
 # These name other terminals, the operator's networks, what the database says: for the history, not for whoever asks.

@@ -15,7 +15,6 @@ from django.conf import settings
 from django.db import Error, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Least
-from django.utils import timezone
 
 from devices.domain import clearing, clocks, commands, schedule
 from devices.domain.clocks import Correction, DatabaseClock
@@ -129,8 +128,8 @@ def _visit_and_record(lease: Lease, trigger: SyncRun.Trigger, bounds: Bounds | N
     """With ``bounds`` somebody waits: then the whole log is read, and the next visit is due when it was due before, to
     whatever waits for the terminal."""
     device = Device.objects.select_related("terminal__area").get(id=lease.device_id)
-    run = SyncRun(device=device, trigger=trigger, started_at=timezone.now())
     errands, clock = commands.errands_of(device.pk), clocks.read_clock()
+    run = SyncRun(device=device, trigger=trigger, started_at=clock.now())
     connection.close()
     reading = _visit(Occasion(device, lease, clock, run, bounds), errands)
     if bounds:
@@ -290,7 +289,7 @@ def _finish(occasion: Occasion, *, wait: timedelta, **changes: Any) -> SyncRun:
     A visit for somebody who waits never puts off the next one; when it went well, it ends a back-off.
     """
     device, lease, clock, run, _ = occasion
-    run.finished_at = timezone.now()
+    run.finished_at = clock.now()
     due: Any = clock.now() + wait
     if wait:
         due = schedule.outside_of_quiet_hours(device, due, where=clocks.zone_of(device))

@@ -26,6 +26,22 @@ def default_interval() -> int:
     return settings.POLL_SECONDS
 
 
+class WrittenAt(models.DateTimeField[datetime, datetime]):
+    """A moment of writing, by the database's clock: a visit's is, too, and of two servers each has its own.
+
+    The instance that was saved shows its server's until it is read again.
+    """
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        shown = super().pre_save(model_instance, add)
+        return Now() if add or self.auto_now else shown
+
+    def deconstruct(self) -> Any:
+        """It is the same column."""
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.DateTimeField", args, kwargs
+
+
 class DeviceQuerySet(models.QuerySet["Device"]):
     def visible_to(self, user: Any) -> DeviceQuerySet:
         """Those whose terminal is in an area within the limits of ``user``; who has limits sees no unknown unit."""
@@ -63,8 +79,8 @@ class Device(models.Model):
     terminal = models.OneToOneField(
         Terminal, models.SET_NULL, null=True, blank=True, editable=False, related_name="device"
     )
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
+    created_at = WrittenAt(auto_now_add=True)
+    updated_at = WrittenAt(auto_now=True)
 
     # When to poll: data, not code.
     enabled = models.BooleanField("polled", default=True)

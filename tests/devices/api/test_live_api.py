@@ -17,7 +17,7 @@ from devices.domain.registry import register_device
 from devices.domain.sync import StorageError, sync_device
 from devices.driver.errors import TerminalError
 from devices.models import Device, SyncRun
-from devices.protocol import CMD_STARTENROLL
+from devices.protocol import CMD_SET_TIME, CMD_STARTENROLL
 from devices.simulator import Silent, SimTemplate, SimulatedTerminal, SimUser, TerminalSpec
 from iclock.models import Terminal
 from tests.devices.api.conftest import WRONG_UNIT, Ask
@@ -598,3 +598,15 @@ def test_a_change_before_the_first_poll_is_known_of_the_terminal(ask: Ask, gate:
 
     terminal.refresh_from_db()
     assert terminal.user_count == 3
+
+
+def test_no_clock_is_set_while_the_servers_and_the_databases_differ(
+    ask_in_english: Ask, unit: SimulatedTerminal, gate: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = timezone.now
+    monkeypatch.setattr("devices.domain.clocks.timezone.now", lambda: real() + timedelta(minutes=10))
+
+    _, told = ask_in_english("POST", "/devices/gate/sync-time")
+
+    assert told["error"] == "This server's clock and the database's differ: which is right? Nothing was set."
+    assert CMD_SET_TIME not in unit.commands()

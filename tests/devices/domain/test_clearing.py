@@ -26,6 +26,7 @@ from devices.simulator import (
     Refuse,
     RowWidth,
     ShortSizes,
+    SimPunch,
     SimulatedTerminal,
     SimUser,
     TerminalSpec,
@@ -37,6 +38,7 @@ from iclock.models import Alarm, QuarantinedRecord, Terminal, TerminalCommand, T
 from tests.devices.conftest import MORNING, PEOPLE, a_log
 from tests.faults.visits import Gate, closing
 from zkbio.accounts.models import AuditEntry, User
+from zkbio.clock import ClockNote
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -383,3 +385,24 @@ def test_whose_number_is_another_persons_by_now_keeps_their_punches_when_the_log
         assert outcomes()[0][0] == "done"
         assert Transaction.objects.count() == PUNCHES
         assert not Transaction.objects.filter(emp_code="2007").exists()
+
+
+def test_a_punch_between_the_visit_and_the_clear_is_flagged_where_the_clock_is_wrong(
+    device: Device, unit: SimulatedTerminal, user: User
+) -> None:
+    """Once the log is empty nobody reads it again."""
+
+    class Punches(Fault):
+        def packets(self, packets: list[protocol.Packet]) -> list[protocol.Packet]:
+            unit.fill([SimPunch("1007", unit.now())])
+            return packets
+
+    unit.shift_clock(-timedelta(hours=1))
+    visit(device)
+    ask(user)
+    unit.faults = Faults(Punches(command=protocol.CMD_DISABLEDEVICE))
+
+    visit(device)
+
+    assert TerminalCommand.objects.get().result == f"Cleared: {PUNCHES + 1} punches are stored here."
+    assert Transaction.objects.latest("id").clock_note == ClockNote.OFF

@@ -12,6 +12,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from devices import protocol
 from devices.domain.identity import NotAcceptedError, accept_unit
@@ -178,6 +179,36 @@ def test_a_stranger_at_an_address_that_was_corrected_is_not_accepted(replaced: D
 
     with pytest.raises(NotAcceptedError):
         accept_unit(device, actor="somebody")
+
+
+@pytest.mark.parametrize("jump", [timedelta(minutes=10), -timedelta(minutes=10)], ids=["ahead", "behind"])
+def test_a_unit_is_accepted_after_an_edit_by_a_server_with_another_clock(
+    replaced: Device, jump: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = timezone.now
+    device = fresh(replaced)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(timezone, "now", lambda: real() + jump)
+        device.save()
+    visit(replaced)
+    assert accept_unit(fresh(replaced), actor="somebody").sn == NEW
+
+    assert fresh(replaced).edited_at is not None
+
+
+@pytest.mark.parametrize("jump", [timedelta(minutes=10), -timedelta(minutes=10)], ids=["ahead", "behind"])
+def test_a_unit_at_a_corrected_address_is_not_accepted_whatever_the_servers_clock(
+    replaced: Device, jump: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visit(replaced)
+    device, real = fresh(replaced), timezone.now
+    device.port += 1
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(timezone, "now", lambda: real() + jump)
+        device.save()
+
+    with pytest.raises(NotAcceptedError):
+        accept_unit(fresh(replaced), actor="somebody")
 
 
 def test_two_who_accept_at_once_accept_once(replaced: Device) -> None:
