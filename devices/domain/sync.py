@@ -278,9 +278,13 @@ def _failed(occasion: Occasion, error: TerminalError) -> SyncRun:
 
 def _was_cut_short(occasion: Occasion, error: TerminalError) -> bool:
     """Whether somebody who waited gave it less time than any visit has, and that time was over: nobody's fault."""
-    seconds = occasion.bounds.seconds if occasion.bounds else settings.DEVICE_SESSION_SECONDS
-    passed = time.monotonic() - occasion.clock.at
-    return isinstance(error, TimedOutError) and seconds < settings.DEVICE_SESSION_SECONDS and passed >= seconds
+    bounds, now = occasion.bounds, time.monotonic()
+    if bounds is None:
+        return False
+    if isinstance(error, StorageError):
+        return now >= bounds.until
+    over = now - occasion.clock.at >= bounds.seconds < settings.DEVICE_SESSION_SECONDS
+    return over and isinstance(error, TimedOutError)
 
 
 def _finish(occasion: Occasion, *, wait: timedelta, **changes: Any) -> SyncRun:
