@@ -31,24 +31,22 @@ class Heard(NamedTuple):
 
 
 class News(NamedTuple):
-    """What is to be written. ``remembered`` are columns of the device; ``doubtful`` are the stamps of a wrong clock."""
+    """What is to be written. ``remembered`` are columns of the device."""
 
     terminal: Terminal
     drift: timedelta | None
-    doubtful: WallRange | None
     remembered: dict[str, Any]
     complete_until: datetime | None
     loss: tuple[Kind, str] | None
 
 
-def news_of(device: Device, terminal: Terminal, heard: Heard, *, now: datetime) -> News:
-    """``now`` is when the log was read, ``device`` as it was before that."""
+def news_of(device: Device, terminal: Terminal, heard: Heard) -> News:
+    """``device`` is as it was before."""
     drift = None if heard.wall is None else clocks.drift_of(heard.wall, heard.at, zone(terminal.time_zone))
     loss = None if heard.rows is None else loss_of(device, heard.sizes, heard.rows)
     return News(
         terminal=terminal,
         drift=drift,
-        doubtful=None if heard.rows is None else doubtful_stamps(terminal, heard, now=now),
         remembered={} if heard.rows is None else remember(heard.rows),
         complete_until=complete_until(heard.at, drift, tolerance=clocks.tolerance(), where=zone(terminal.time_zone)),
         loss=loss and _told(loss, device, heard),

@@ -30,7 +30,7 @@ from devices.domain.identity import (
 )
 from devices.domain.lease import BusyError, Lease, confirm, hold
 from devices.domain.memory import known_bytes, needs_download
-from devices.domain.news import Heard, News, news_of, report_of, write_news, write_news_of_terminal
+from devices.domain.news import Heard, News, doubtful_stamps, news_of, report_of, write_news, write_news_of_terminal
 from devices.domain.rereading import decode_rows
 from devices.domain.storing import storing
 from devices.driver.errors import StoppedError, TerminalError, TimedOutError
@@ -212,7 +212,7 @@ def _store(occasion: Occasion, visit: Visit) -> Stored:
     device, lease, clock, *_ = occasion
     terminal = terminal_of(device, lease, visit.identity)
     require_admitted(terminal)
-    news = news_of(device, terminal, visit.heard(), now=clock.now())
+    read_at, news = clock.now(), news_of(device, terminal, visit.heard())
     if visit.rows is None:
         return Stored(news)
     unknown = visit.rows.tail(known_bytes(device, visit.rows))
@@ -229,7 +229,7 @@ def _store(occasion: Occasion, visit: Visit) -> Stored:
         log.punches,
         source=Source.PULL,
         rejects=log.rejects,
-        doubtful=news.doubtful,
+        doubtful=doubtful_stamps(terminal, visit.heard(), now=read_at),
         move_cursor=lambda: write_news(lease, news),
     )
     commands.finish_reads(visit.reads, rows=len(visit.rows), counts=counts)
