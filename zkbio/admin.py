@@ -103,6 +103,25 @@ class ReadOnlyAdmin(DeclaredFiltersAdmin[M]):
         return False
 
 
+class BoundedPaginator(Paginator[Any]):
+    """For tables that grow for ever: counts, and therefore leafs through, no more than ``COUNTED_ROWS`` rows."""
+
+    @cached_property
+    def count(self) -> int:
+        rows = self.object_list
+        return rows[:COUNTED_ROWS].count() if isinstance(rows, QuerySet) else len(rows)
+
+
+class GrowingAdmin(ReadOnlyAdmin[M]):
+    """A table that grows for ever: neither its list nor what stands beside it reads the whole."""
+
+    list_per_page = 100
+    list_max_show_all = 0
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    paginator = BoundedPaginator
+
+
 class TypedColumnsAdmin(DeclaredFiltersAdmin[M]):
     """Saves the columns that were typed and no others: workers write leases, counters and states at the same moment."""
 
@@ -112,15 +131,6 @@ class TypedColumnsAdmin(DeclaredFiltersAdmin[M]):
         columns = {field.name for field in obj._meta.concrete_fields}
         typed = [name for name in form.fields if name in columns]
         obj.save(update_fields=[*typed, *self.also_saved] if change else None)
-
-
-class BoundedPaginator(Paginator[Any]):
-    """For tables that grow for ever: counts, and therefore leafs through, no more than ``COUNTED_ROWS`` rows."""
-
-    @cached_property
-    def count(self) -> int:
-        rows = self.object_list
-        return rows[:COUNTED_ROWS].count() if isinstance(rows, QuerySet) else len(rows)
 
 
 class SecretField(forms.CharField):

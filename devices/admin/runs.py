@@ -5,11 +5,11 @@ from __future__ import annotations
 from django.contrib import admin
 
 from devices.models import SyncRun
-from zkbio.admin import BoundedPaginator, ReadOnlyAdmin, second
+from zkbio.admin import GrowingAdmin, second
 
 
 @admin.register(SyncRun)
-class SyncRunAdmin(ReadOnlyAdmin[SyncRun]):
+class SyncRunAdmin(GrowingAdmin[SyncRun]):
     list_display = ("started", "device_name", "outcome", "failure", "punches", "took", "trigger")
     fields = (
         *("started", "finished", "took", "device", "trigger", "outcome", "failure"),
@@ -17,11 +17,6 @@ class SyncRunAdmin(ReadOnlyAdmin[SyncRun]):
     )
     list_select_related = ("device",)
     list_filter = ("outcome", "trigger")
-    list_per_page = 100
-    list_max_show_all = 0
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-    paginator = BoundedPaginator
     search_fields = ("device__key__exact", "device__name", "device__host__exact")
 
     @admin.display(description="started", ordering="id")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from iclock.models import Alarm
-from zkbio.admin import BoundedPaginator, ReadOnlyAdmin, second
-
-_PER_PAGE: Final = 100
+from zkbio.admin import GrowingAdmin, second
 
 
 class OpenFilter(admin.SimpleListFilter):
@@ -26,16 +24,11 @@ class OpenFilter(admin.SimpleListFilter):
 
 
 @admin.register(Alarm)
-class AlarmAdmin(ReadOnlyAdmin[Alarm]):
+class AlarmAdmin(GrowingAdmin[Alarm]):
     list_display = ("id", "terminal", "kind", "sentence", "opened", "closed", "ending")
     list_display_links = ("id", "kind")
     list_select_related = ("terminal",)
     list_filter = (OpenFilter, "kind")
-    list_per_page = _PER_PAGE
-    list_max_show_all = 0
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-    paginator = BoundedPaginator
     ordering = ("-id",)
     search_fields = ("terminal__sn__exact", "terminal__alias")
     fields = ("terminal", "kind", "sentence", "opened", "closed", "ending")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -10,21 +10,14 @@ from django.http import HttpRequest
 
 from iclock.domain.commands import as_of_now, cancel_commands
 from iclock.models import TerminalCommand
-from zkbio.admin import BoundedPaginator, ReadOnlyAdmin, second
-
-_PER_PAGE: Final = 100
+from zkbio.admin import GrowingAdmin, second
 
 
 @admin.register(TerminalCommand)
-class TerminalCommandAdmin(ReadOnlyAdmin[TerminalCommand]):
+class TerminalCommandAdmin(GrowingAdmin[TerminalCommand]):
     list_display = ("id", "terminal", "kind", "state_word", "result_word", "asked_by", "asked", "sent", "finished")
     list_select_related = ("terminal", "created_by")
     list_filter = ("state", "kind")
-    list_per_page = _PER_PAGE
-    list_max_show_all = 0
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-    paginator = BoundedPaginator
     ordering = ("-id",)
     search_fields = ("terminal__sn", "terminal__alias")
     actions = ("cancel",)

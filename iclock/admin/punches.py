@@ -14,9 +14,8 @@ from django.utils.functional import cached_property
 
 from iclock.models import Terminal, Transaction, TransactionBlock
 from iclock.punch import PUNCH_STATES, VERIFY_TYPES, Source
-from zkbio.admin import COUNTED_ROWS, BoundedPaginator, ReadOnlyAdmin, second, visible_rows
+from zkbio.admin import COUNTED_ROWS, BoundedPaginator, GrowingAdmin, second, visible_rows
 
-_PER_PAGE: Final = 100
 _LAST_PAGE: Final = 1000
 
 FILTERED_TERMINALS: Final = 50
@@ -87,7 +86,7 @@ class PunchPaginator(BoundedPaginator):
 
 
 @admin.register(Transaction)
-class TransactionAdmin(ReadOnlyAdmin[Transaction]):
+class TransactionAdmin(GrowingAdmin[Transaction]):
     """Every lookup offered here has an index; there may be ten million rows."""
 
     list_display = (
@@ -103,10 +102,6 @@ class TransactionAdmin(ReadOnlyAdmin[Transaction]):
     )
     list_select_related = ("emp",)
     list_filter = (PunchedFilter, TerminalFilter)
-    list_per_page = _PER_PAGE
-    list_max_show_all = 0
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
     paginator = PunchPaginator
     ordering = ("-id",)
     sortable_by = ("id", "emp_code", "punched", "terminal_name", "uploaded")

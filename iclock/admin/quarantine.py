@@ -16,7 +16,7 @@ from django.template.response import TemplateResponse
 from iclock.domain.quarantine import assign, decode, is_assignable, retry
 from iclock.models import QuarantinedRecord
 from personnel.models import Employee
-from zkbio.admin import BoundedPaginator, ReadOnlyAdmin, second, visible_rows
+from zkbio.admin import GrowingAdmin, second, visible_rows
 from zkbio.api.errors import Unavailable
 from zkbio.api.exports import export_answer
 from zkbio.api.streams import BATCH_ROWS, let_connection_go
@@ -26,7 +26,6 @@ SHOWN_BYTES: Final = 256
 MOST_RETRIED: Final = 5_000
 MOST_ASSIGNED: Final = 200
 EXPORTED: Final = ("terminal", "reason", "source", "times", "first seen", "last seen", "released", "bytes in hex")
-_PER_PAGE: Final = 100
 
 
 class ReleasedFilter(admin.SimpleListFilter):
@@ -64,15 +63,10 @@ class AssignForm(forms.Form):
 
 
 @admin.register(QuarantinedRecord)
-class QuarantinedRecordAdmin(ReadOnlyAdmin[QuarantinedRecord]):
+class QuarantinedRecordAdmin(GrowingAdmin[QuarantinedRecord]):
     list_display = ("id", "terminal_sn", "reason", "source", "times", "first_seen", "last_seen", "released")
     list_display_links = ("id", "terminal_sn")
     list_filter = (ReleasedFilter, "source")
-    list_per_page = _PER_PAGE
-    list_max_show_all = 0
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-    paginator = BoundedPaginator
     search_fields = ("terminal_sn__exact", "reason")
     actions = ("try_again", "assign_to_employee", "export")
     fields = (

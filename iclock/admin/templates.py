@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from iclock.models import Biodata
-from zkbio.admin import BoundedPaginator, ReadOnlyAdmin, second
-
-_PER_PAGE: Final = 100
+from zkbio.admin import GrowingAdmin, second
 
 
 @admin.register(Biodata)
-class BiodataAdmin(ReadOnlyAdmin[Biodata]):
+class BiodataAdmin(GrowingAdmin[Biodata]):
     """What is enrolled. The template itself isn't shown to anybody here."""
 
     list_display = ("id", "employee", "bio_type", "bio_no", "major_ver", "sn", "updated")
     list_select_related = ("employee",)
     list_filter = ("bio_type",)
-    list_per_page = _PER_PAGE
-    list_max_show_all = 0
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-    paginator = BoundedPaginator
     search_fields = ("employee__emp_code__exact", "sn__exact")
     fields = ("employee", "bio_type", "bio_no", "bio_index", "major_ver", "minor_ver", "duress", "sn", "updated")
 

@@ -15,7 +15,7 @@ from zkbio.accounts.domain import tokens
 from zkbio.accounts.domain.audit import record
 from zkbio.accounts.domain.backend import permissions_of
 from zkbio.accounts.models import ApiToken, AuditEntry, User
-from zkbio.admin import BoundedPaginator, DeclaredFiltersAdmin, ReadOnlyAdmin, TypedColumnsAdmin, second
+from zkbio.admin import DeclaredFiltersAdmin, GrowingAdmin, ReadOnlyAdmin, TypedColumnsAdmin, second
 
 _POWERS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
@@ -103,13 +103,10 @@ class ApiTokenAdmin(ReadOnlyAdmin[ApiToken]):
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(ReadOnlyAdmin[AuditEntry]):
+class AuditEntryAdmin(GrowingAdmin[AuditEntry]):
     list_display = ("moment", "actor", "action", "subject", "address")
     list_display_links = ("moment", "action")
     list_filter = ("action", "at")
-    list_per_page = 100
-    paginator = BoundedPaginator
-    show_full_result_count = False
     search_fields = ("actor", "subject", "address")
     fields = ("at", "actor", "user", "address", "action", "subject", "detail")
 
