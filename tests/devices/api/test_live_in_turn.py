@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
-import os
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
 from threading import Barrier
 from typing import Any
 
-import orjson
 import pytest
 from django.db import connection
 
@@ -29,10 +24,10 @@ from devices.driver.session import TerminalSession
 from devices.models import Device
 from devices.simulator import Latency, Silent, SimulatedTerminal, TerminalSpec
 from tests.devices.api.conftest import Ask
+from tests.devices.api.web_process import web_process
 from zkbio.accounts.domain.tokens import issue_token
 from zkbio.accounts.models import User
 from zkbio.launcher.processes import wait_until
-from zkbio.launcher.valkey import free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROOT = Path(__file__).resolve().parents[3]
@@ -247,45 +242,6 @@ def test_what_takes_longer_than_a_request_may_is_given_up_by_it_and_goes_on(
 # Over two web processes, as the platform is started.
 
 
-@contextmanager
-def web_server() -> Iterator[int]:
-    """Gunicorn with two gevent workers on the test's database."""
-    port = free_port()
-    name = str(connection.settings_dict["NAME"])
-    environ = {
-        **os.environ,
-        "DATABASE_URL": os.environ["DATABASE_URL"].rpartition("/")[0] + f"/{name}",
-        "DATABASE_POOL": "5",
-        "DEVICE_NETWORKS": "127.0.0.0/8",
-    }
-    command = [sys.executable, "-m", "gunicorn", "zkbio.wsgi:application", "--bind", f"127.0.0.1:{port}"]
-    options = ["--worker-class", "gevent", "--workers", "2", "--log-level", "warning", "--no-control-socket"]
-    with subprocess.Popen([*command, *options], cwd=ROOT, env=environ) as server:
-        try:
-            assert wait_until(lambda: listens(port), 30)
-            yield port
-        finally:
-            server.terminate()
-            server.wait(timeout=30)
-
-
-def listens(port: int) -> bool:
-    try:
-        return request(port, "/api/schema/", "")[0] == 200
-    except OSError:
-        return False
-
-
-def request(port: int, path: str, token: str) -> tuple[int, Any]:
-    client = http.client.HTTPConnection("localhost", port, timeout=60)
-    try:
-        client.request("GET", path, headers={"Authorization": f"Token {token}"} if token else {})
-        answer = client.getresponse()
-        return answer.status, orjson.loads(answer.read())
-    finally:
-        client.close()
-
-
 def held() -> bool:
     return Device.objects.filter(key="gate", lease_expires_at__isnull=False).exists()
 
@@ -294,16 +250,16 @@ def test_over_two_web_processes_a_terminal_has_one_session_and_a_caller_who_hang
     admin: User, units: list[SimulatedTerminal]
 ) -> None:
     token = issue_token(admin)
-    with web_server() as port:
+    with web_process(workers=2) as web:
         with ThreadPoolExecutor(12) as threads:
-            answers = list(threads.map(lambda _: request(port, "/devices/gate/info", token), range(12)))
+            answers = list(threads.map(lambda _: web.get("/devices/gate/info", token), range(12)))
         assert [status for status, _ in answers] == [200] * 12
         assert len(units[0].journal) == 12
-        assert request(port, "/attendance/all", token)[1]["errors"] == {}
+        assert web.get("/attendance/all", token)[1]["errors"] == {}
 
         Device.objects.update(timeout=60)
         units[0].faults.add(Silent(times=None))
-        with socket.create_connection(("127.0.0.1", port)) as client:
+        with socket.create_connection(("127.0.0.1", web.port)) as client:
             head = f"GET /devices/gate/time HTTP/1.1\r\nHost: localhost\r\nAuthorization: Token {token}\r\n\r\n"
             client.sendall(head.encode())
             assert wait_until(held, 10)
