@@ -1,7 +1,9 @@
 from iclock.models.alarm import Alarm
 from iclock.models.biodata import Biodata
 from iclock.models.command import TerminalCommand
+from iclock.models.enrolment import Enrolment
 from iclock.models.mark import SyncMark
+from iclock.models.person import PersonIntent, TerminalPerson
 from iclock.models.quarantine import QuarantinedRecord
 from iclock.models.terminal import Terminal, TerminalPresence
 from iclock.models.transaction import Transaction, TransactionBlock, TransactionSuperblock
@@ -9,10 +11,13 @@ from iclock.models.transaction import Transaction, TransactionBlock, Transaction
 __all__ = [
     "Alarm",
     "Biodata",
+    "Enrolment",
+    "PersonIntent",
     "QuarantinedRecord",
     "SyncMark",
     "Terminal",
     "TerminalCommand",
+    "TerminalPerson",
     "TerminalPresence",
     "Transaction",
     "TransactionBlock",

@@ -40,6 +40,7 @@ class Alarm(models.Model):
         WRONG_UNIT = "wrong_unit", "Another unit answers"
         TWIN = "twin", "Two units, one serial number"
         LOCKED = "locked", "May be locked"
+        STRANGERS = "strangers", "Unknown people"
         # Events
         LOG_CLEARED = "log_cleared", "Log was cleared elsewhere"
         LOG_OVERRUN = "log_overrun", "Log overran"

@@ -1,4 +1,4 @@
-"""Which terminals wait for their people to be brought up to date."""
+"""Which terminals wait for their people to be brought up to date, and how far that is."""
 
 from __future__ import annotations
 
@@ -23,6 +23,16 @@ class SyncMark(models.Model):
     wanted = models.BigIntegerField(default=0)
     done = models.BigIntegerField(default=0)
     wanted_at = models.DateTimeField()
+
+    # The comparison with the unit: when its people and fingers were read last, and what it counted then.
+    compared_at = models.DateTimeField("people compared", null=True)
+    fingers_read_at = models.DateTimeField("fingerprints read", null=True)
+    people_there = models.PositiveIntegerField(default=0, db_default=0)
+    fingers_there = models.PositiveIntegerField(default=0, db_default=0)
+    # The plan that is being carried out, or was last.
+    planned = models.PositiveIntegerField("to do", default=0, db_default=0)
+    carried_out = models.PositiveIntegerField("done of it", default=0, db_default=0)
+    error = models.CharField(max_length=300, blank=True, db_default="", help_text="Why it was broken off.")
 
     objects = SyncMarkQuerySet.as_manager()
 

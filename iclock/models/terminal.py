@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import Case, ExpressionWrapper, F, Q, Value, When
 from django.db.models.functions import Coalesce, Now
 
+from iclock.policy import Direction, Strangers
 from personnel.models import Area
 from personnel.models.organisation import UNAUTHORIZED_AREA_ID
 from personnel.models.scope import scope_of
@@ -112,6 +113,24 @@ class Terminal(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(100_000)],
         help_text="How long it may be away until somebody is told; empty: as long as the platform's others.",
     )
+
+    direction = models.CharField(
+        "people go",
+        max_length=6,
+        choices=Direction.choices,
+        default=Direction.BOTH,
+        db_default=Direction.BOTH,
+        help_text="Between the platform and this terminal: people, cards, passwords and fingerprints.",
+    )
+    strangers = models.CharField(
+        "people nobody wants there",
+        max_length=7,
+        choices=Strangers.choices,
+        default=Strangers.KEPT,
+        db_default=Strangers.KEPT,
+        help_text="What becomes of people found on the unit who don't belong on it.",
+    )
+    fp_version = models.CharField("fingerprint algorithm", max_length=5, blank=True, db_default="", editable=False)
 
     objects = TerminalQuerySet.as_manager()
 

@@ -110,6 +110,12 @@ class Employee(models.Model):
     app_status = models.SmallIntegerField(default=0)
     app_role = models.SmallIntegerField(default=1)
 
+    biometric_consent = models.BooleanField(
+        "agreed to biometrics",
+        default=False,
+        db_default=False,
+        help_text="That fingerprints are stored here; it counts where the installation asks for it.",
+    )
     # What is enrolled, as "Ver <major>:<count>" or "-"; iclock keeps these up to date.
     fingerprint = models.CharField(max_length=20, default="-", editable=False)
     face = models.CharField(max_length=20, default="-", editable=False)

@@ -1,0 +1,95 @@
+"""Who is on a terminal, what was agreed about them, and what was done to bring them there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from iclock.models.terminal import Terminal
+
+
+class TerminalPersonQuerySet(models.QuerySet["TerminalPerson"]):
+    def visible_to(self, user: Any) -> TerminalPersonQuerySet:
+        """Those on terminals that ``user`` may see."""
+        return self.filter(terminal__in=Terminal.objects.visible_to(user).order_by())
+
+    def unknown(self) -> TerminalPersonQuerySet:
+        """On the unit, though nobody put them there and they don't belong on it."""
+        return self.filter(held=True, placed=False)
+
+
+class TerminalPerson(models.Model):
+    """One person on one terminal, by the user id there.
+
+    ``held_…`` is what the unit held when it was read or written last; ``agreed_…`` what both it and the platform held
+    once (`iclock.domain.plan`): columns by name; digests of templates by finger. ``held_fingers`` is null until they
+    were read, of strangers always.
+    """
+
+    terminal = models.ForeignKey(Terminal, models.CASCADE, related_name="people")
+    emp_code = models.CharField("user id", max_length=24)
+    held = models.BooleanField("on the unit", default=False)
+    placed = models.BooleanField("belonged there", default=False)
+    uid = models.PositiveIntegerField("number on the unit", null=True)
+    held_fields = models.JSONField(default=dict, editable=False)
+    held_fingers = models.JSONField(null=True, editable=False)
+    agreed_fields = models.JSONField(default=dict, editable=False)
+    agreed_fingers = models.JSONField(default=dict, editable=False)
+    refusal = models.CharField(max_length=300, blank=True, help_text="Why they aren't there as they should be.")
+    retry_at = models.DateTimeField(null=True, editable=False)
+    found_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = TerminalPersonQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "person on a terminal"
+        verbose_name_plural = "people on terminals"
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["terminal", "emp_code"], name="iclock_terminalperson_identity")]
+        indexes = [
+            models.Index(fields=["emp_code"], name="iclock_terminalperson_code"),
+            models.Index(
+                fields=["terminal", "id"],
+                condition=Q(held=True, placed=False) | ~Q(refusal=""),
+                name="iclock_terminalperson_open",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.emp_code} on {self.terminal}"
+
+
+class PersonIntentQuerySet(models.QuerySet["PersonIntent"]):
+    def visible_to(self, user: Any) -> PersonIntentQuerySet:
+        """Those at terminals that ``user`` may see."""
+        return self.filter(terminal__in=Terminal.objects.visible_to(user).order_by())
+
+
+class PersonIntent(models.Model):
+    """One thing that was to be done with one person at one terminal, and what came of it."""
+
+    terminal = models.ForeignKey(Terminal, models.CASCADE, related_name="intents")
+    emp_code = models.CharField("user id", max_length=24)
+    kind = models.CharField(max_length=13)
+    columns = models.CharField(max_length=60, blank=True)
+    finger = models.SmallIntegerField(null=True)
+    done = models.BooleanField()
+    sentence = models.CharField(max_length=300, blank=True, help_text="Why it was not done.")
+    at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = PersonIntentQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "change of a person on a terminal"
+        verbose_name_plural = "changes of people on terminals"
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["terminal", "-id"], name="iclock_personintent_terminal"),
+            models.Index(fields=["emp_code", "-id"], name="iclock_personintent_code"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.emp_code} at {self.terminal}"
