@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, Literal, NamedTuple
 
 from devices import protocol
@@ -16,6 +16,8 @@ EVENT_ENROLLED: Final = 8
 EVENT_SCANNED: Final = 256
 _EVENTS: Final = EVENT_ENROLLED | EVENT_SCANNED
 _GOOD_SCAN: Final = b"\x64\0"
+# How often whoever waits for a finger looks whether it is still wanted.
+_LOOK: Final = 1.0
 _RESULT: Final = struct.Struct("<HH")
 _RESULTS: Final[dict[int, EnrolmentOutcome]] = {0: "enrolled", 4: "failed", 5: "duplicate", 6: "cancelled"}
 
@@ -50,20 +52,26 @@ class Enrolling(Staffing):
         to = f"enrol finger {finger} of user {user_id}"
         self._wire.ask(protocol.CMD_STARTENROLL, self._enrolment_of(user_id, finger), to=to)
 
-    def enrolment_progress(self, seconds: float = 60.0) -> Iterator[Progress]:
+    def enrolment_progress(
+        self, seconds: float = 60.0, *, cancelled: Callable[[], bool] = lambda: False
+    ) -> Iterator[Progress]:
         """How the enrolment goes that was just started; the last one has an outcome.
 
-        Whoever isn't done within ``seconds`` is cancelled.
+        Whoever isn't done within ``seconds`` is cancelled, and so is whoever is not wanted any more: ``cancelled`` is
+        asked every second in which nothing happens.
         """
         until = time.monotonic() + seconds
         progress = Progress(0)
         while progress.outcome is None:
-            event = self._wire.next_event(max(0.0, until - time.monotonic()))
-            if event is None:
-                self._wire.tell(protocol.CMD_CANCELCAPTURE)
-                progress = progress._replace(outcome="timeout")
-            else:
+            left = max(0.0, until - time.monotonic())
+            event = self._wire.next_event(min(left, _LOOK))
+            if event is not None:
                 progress = _advanced(progress, *event)
+            elif (unwanted := cancelled()) or left <= _LOOK:
+                self._wire.tell(protocol.CMD_CANCELCAPTURE)
+                progress = progress._replace(outcome="cancelled" if unwanted else "timeout")
+            else:
+                continue
             yield progress
         self._stop_listening()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Protocol
@@ -47,7 +47,9 @@ class TerminalSession(Protocol):
     def delete_template(self, uid: int, finger: int) -> None: ...
 
     def start_enrolment(self, user_id: str, finger: int) -> None: ...
-    def enrolment_progress(self, seconds: float = 60.0) -> Iterator[Progress]: ...
+    def enrolment_progress(
+        self, seconds: float = 60.0, *, cancelled: Callable[[], bool] = ...
+    ) -> Iterator[Progress]: ...
     def cancel_enrolment(self) -> None: ...
 
 

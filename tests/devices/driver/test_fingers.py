@@ -250,6 +250,18 @@ def test_nobody_is_waited_for_beyond_the_deadline(terminal: SimulatedTerminal) -
     ]
 
 
+def test_an_enrolment_that_is_not_wanted_any_more_is_cancelled_at_the_unit(terminal: SimulatedTerminal) -> None:
+    terminal.faults = Faults(NobodyComes())
+
+    with talk(terminal) as session:
+        session.start_enrolment("1001", 2)
+        told = list(session.enrolment_progress(60, cancelled=lambda: True))
+        assert session.template(7, 2) is None
+
+    assert told == [Progress(0, "cancelled")]
+    assert p.CMD_CANCELCAPTURE in terminal.commands()[terminal.commands().index(p.CMD_STARTENROLL) :]
+
+
 def test_what_is_left_of_one_enrolment_is_not_taken_for_the_next(terminal: SimulatedTerminal) -> None:
     with talk(terminal) as session:
         session.start_enrolment("1001", 2)
