@@ -32,6 +32,8 @@ DEVICE_SESSION_SECONDS = env.number("DEVICE_SESSION_SECONDS", 180, low=10, high=
 LIVE_WAIT_SECONDS = env.number("LIVE_WAIT_SECONDS", 20, low=1, high=600)
 LIVE_SECONDS = env.number("LIVE_SECONDS", 120, low=10, high=3600)
 SEND_SECONDS = env.number("SEND_SECONDS", 60, low=1, high=3600)
+PEOPLE_COMPARE_MINUTES = env.number("PEOPLE_COMPARE_MINUTES", 60, low=1, high=10_080)
+PEOPLE_VISIT_SECONDS = env.number("PEOPLE_VISIT_SECONDS", 20, low=1, high=600)
 TICK_SECONDS = env.number("TICK_SECONDS", 5, low=1, high=60)
 RUN_HISTORY_DAYS = env.number("RUN_HISTORY_DAYS", 30, low=1, high=3_650)
 OFFLINE_ALARM_MINUTES = env.number("OFFLINE_ALARM_MINUTES", 60, low=1, high=100_000)

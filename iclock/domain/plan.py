@@ -12,7 +12,7 @@ erases nothing there.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
@@ -61,7 +61,7 @@ class Person:
 @dataclass(frozen=True, slots=True)
 class Agreed:
     """What the terminal and the platform held alike last: columns by name, fingers. ``placed``: they were wanted there
-    once, and there."""
+    once, and there, or on their way. What is on its way (`sending`) is ``IN_DOUBT``."""
 
     placed: bool = False
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -98,6 +98,8 @@ class Intent(NamedTuple):
 
 
 NOTHING_AGREED: Final = Agreed()
+# Was sent, and what came of it is not known yet: known to both, equal to nothing. So it is never taken for news.
+IN_DOUBT: Final = "?"
 TAKES: Final = frozenset({Kind.TAKE_FIELDS, Kind.TAKE_FINGER})
 # Names and privileges are the platform's matter where people go both ways: a terminal cuts names and spells them in
 # its own code page, and who is made an administrator at one menu isn't one everywhere.
@@ -152,6 +154,18 @@ def now_agreed(ours: Person, theirs: Person, last: Agreed) -> Agreed:
     fingers = {finger: digest for finger, digest in last.fingers.items() if finger in {*ours.fingers, *theirs.fingers}}
     alike = {finger: digest for finger, digest in ours.fingers.items() if theirs.fingers.get(finger) == digest}
     return Agreed(True, fields, {**fingers, **alike})
+
+
+def sending(intents: Iterable[Intent], last: Agreed) -> Agreed:
+    """What is agreed of a person while these intents of theirs are being carried out: if nobody hears what came of
+    them, the platform's word counts, even where it takes back what was sent."""
+    fields, fingers = {**last.fields}, {**last.fingers}
+    for intent in intents:
+        columns = Fields._fields if intent.kind is Kind.ADD else intent.columns
+        fields.update(dict.fromkeys(columns, IN_DOUBT))
+        if intent.finger is not None:
+            fingers[intent.finger] = IN_DOUBT
+    return Agreed(True, fields, fingers)
 
 
 def _bring(code: str, person: Person, policy: Policy) -> Iterator[Intent]:

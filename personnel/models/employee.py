@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db import models
@@ -18,6 +18,11 @@ from zkbio import crypto
 from zkbio.texts import validate_line
 
 _SEAL = "personnel_employee.device_password"
+
+
+def open_device_password(sealed: bytes | memoryview | None, uuid: UUID) -> str:
+    """Of the employee with this uuid. Raises zkbio.crypto.SealError."""
+    return crypto.unseal(sealed, table=_SEAL, row=uuid).decode() if sealed else ""
 
 
 def today() -> dt.date:
@@ -147,9 +152,7 @@ class Employee(models.Model):
     @property
     def device_password(self) -> str:
         """The PIN for terminals, "" when none is set. Raises zkbio.crypto.SealError."""
-        if not self.device_password_sealed:
-            return ""
-        return crypto.unseal(self.device_password_sealed, table=_SEAL, row=self.uuid).decode()
+        return open_device_password(self.device_password_sealed, self.uuid)
 
     @device_password.setter
     def device_password(self, pin: str) -> None:

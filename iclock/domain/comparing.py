@@ -1,0 +1,89 @@
+"""The comparison of a terminal's people: when it is due, how far it is, and what it was done for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from iclock.domain.belonging import belonging_to
+from iclock.domain.marks import hold_terminals
+from iclock.domain.plan import Intent
+from iclock.models import SyncMark, Terminal, TerminalPerson
+from iclock.policy import Direction
+
+# Templates are long; one that was enrolled once more at the terminal's menu doesn't move its counters.
+_FINGERS_EVERY: Final = timedelta(days=1)
+_LONGEST: Final = 300
+
+
+def is_due(terminal: Terminal, *, people: int, fingers: int) -> bool:
+    """Whether the unit, which counts so many, is to be compared now.
+
+    It is when somebody's change waits for it, when something is left of the last plan, when it counts otherwise than it
+    did then, and from time to time, because its menu doesn't count changes.
+    """
+    mark = SyncMark.objects.filter(terminal=terminal).first()
+    if terminal.direction == Direction.OFF:
+        return False
+    if mark is None or mark.compared_at is None:
+        return True
+    interval = timedelta(minutes=settings.PEOPLE_COMPARE_MINUTES)
+    moved = (mark.people_there, mark.fingers_there) != (people, fingers)
+    return mark.pending or moved or mark.carried_out < mark.planned or timezone.now() - mark.compared_at > interval
+
+
+def begin(terminal: Terminal) -> SyncMark:
+    """The mark as it is now: what is done from here on is done for what was wanted until now."""
+    with transaction.atomic():
+        hold_terminals([terminal.pk])
+        mark, _ = SyncMark.objects.get_or_create(terminal=terminal, defaults={"wanted_at": Now()})
+    mark.refresh_from_db()
+    return mark
+
+
+def note_plan(terminal: Terminal, intents: Collection[Intent]) -> None:
+    SyncMark.objects.filter(terminal=terminal).update(planned=len(intents), carried_out=0, error="")
+
+
+def finish(
+    terminal: Terminal, mark: SyncMark, *, people: int, fingers: int, fingers_read: bool, complete: bool
+) -> bool:
+    """The unit counts so many now; with ``complete``, all of the plan was carried out or refused. Whether more waits.
+
+    Until the first comparison is complete, the next one is the first.
+    """
+    changes: dict[str, Any] = {"compared_at": Now()} if complete else {}
+    if fingers_read:
+        changes["fingers_read_at"] = Now()
+    mine = SyncMark.objects.filter(terminal=terminal)
+    mine.update(people_there=people, fingers_there=fingers, **changes)
+    if complete:
+        mine.filter(done__lt=mark.wanted).update(done=mark.wanted)
+    return not complete or mine.filter(wanted__gt=mark.wanted).exists()
+
+
+def note_error(terminal: Terminal, sentence: str) -> None:
+    SyncMark.objects.filter(terminal=terminal).update(error=sentence[:_LONGEST])
+
+
+def fingers_wanted(terminal: Terminal, mark: SyncMark, codes: Collection[str], *, fingers: int) -> bool:
+    """Whether the templates on the unit, which counts ``fingers``, are to be read.
+
+    Only if it holds people who should be there, and what is known of their fingers may be another thing by now.
+    """
+    if not terminal.fp_version:
+        return False
+    here = {*belonging_to(terminal).filter(emp_code__in=codes).order_by().values_list("emp_code", flat=True)}
+    if not here:
+        return False
+    read_at = mark.fingers_read_at
+    if read_at is None or mark.fingers_there != fingers or timezone.now() - read_at > _FINGERS_EVERY:
+        return True
+    known = TerminalPerson.objects.filter(terminal=terminal, held=True, held_fingers__isnull=False, emp_code__in=here)
+    return known.count() < len(here)
