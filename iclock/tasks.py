@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
-from iclock.domain import alarm_mail, alarms, commands, quarantine
+from iclock.domain import alarm_mail, alarms, biodata, commands, enrolments, quarantine
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +26,27 @@ def purge_commands() -> None:
     """Forget old commands."""
     with _told_in_a_sentence():
         commands.purge_commands()
+
+
+@shared_task(name="iclock.expire_enrolments")
+def expire_enrolments() -> None:
+    """End the enrolments that no terminal came for."""
+    with _told_in_a_sentence():
+        enrolments.expire()
+
+
+@shared_task(name="iclock.purge_enrolments")
+def purge_enrolments() -> None:
+    """Forget old enrolments."""
+    with _told_in_a_sentence():
+        enrolments.purge()
+
+
+@shared_task(name="iclock.forget_templates")
+def forget_templates() -> None:
+    """Delete the templates of who resigned long ago."""
+    with _told_in_a_sentence():
+        biodata.forget_templates()
 
 
 @shared_task(name="iclock.check_away")

@@ -43,6 +43,9 @@ CLOCK_TOLERANCE_SECONDS = env.number("CLOCK_TOLERANCE_SECONDS", 10, low=2, high=
 CAPACITY_ALARM_PERCENT = env.number("CAPACITY_ALARM_PERCENT", 80, low=1, high=100)
 # Whether people belong on the terminals of the areas below theirs too.
 AREAS_INCLUDE_SUBAREAS = env.flag("AREAS_INCLUDE_SUBAREAS")
+# Whether fingers are stored only of those who agreed; so long after a resignation they are forgotten (0: kept).
+BIOMETRIC_CONSENT = env.flag("BIOMETRIC_CONSENT")
+TEMPLATE_RETENTION_DAYS = env.number("TEMPLATE_RETENTION_DAYS", 0, low=0, high=36_500)
 JWT_LIFE_HOURS = env.number("JWT_LIFE_HOURS", 24, low=1, high=8_760)
 JWT_REFRESH_DAYS = env.number("JWT_REFRESH_DAYS", 7, low=1, high=365)
 MAX_PAGE_SIZE = env.number("MAX_PAGE_SIZE", 50_000, low=100, high=10_000_000)
@@ -245,6 +248,10 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": TICK_SECONDS * 2},
     },
     "expire-commands": {"task": "iclock.expire_commands", "schedule": 60, "options": {"expires": 60}},
+    "expire-enrolments": {"task": "iclock.expire_enrolments", "schedule": 30, "options": {"expires": 30}},
+    "purge-enrolments": {"task": "iclock.purge_enrolments", "schedule": 3600, "options": {"expires": 3600}},
+    # Hourly, because a beat that is restarted every day never comes to what is due after one.
+    "forget-templates": {"task": "iclock.forget_templates", "schedule": 3600, "options": {"expires": 3600}},
     "purge-commands": {"task": "iclock.purge_commands", "schedule": 3600, "options": {"expires": 3600}},
     # What is away or to be told is so a minute later too: a tick that waited longer is not worth doing.
     "check-away": {"task": "iclock.check_away", "schedule": 60, "options": {"expires": 60}},

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.utils import timezone
 
 from iclock.domain.marks import mark_terminals
 from iclock.models import Biodata
-from personnel.models import Employee
+from personnel.models import Employee, Resignation
 from zkbio.accounts.domain import audit
 
 Kind = Biodata.Type
@@ -45,6 +48,35 @@ def withdraw_templates(employees: Iterable[Employee], kinds: Iterable[str]) -> i
         deleted, _ = Biodata.objects.filter(employee__in=people, bio_type__in=types).delete()
         summarise(people)
         mark_terminals(Employee.areas.through.objects.filter(employee__in=people).values_list("area_id", flat=True))
+    return deleted
+
+
+def forget_templates() -> int:
+    """Delete the templates of who resigned more than ``TEMPLATE_RETENTION_DAYS`` ago, if that says any; how many."""
+    if not settings.TEMPLATE_RETENTION_DAYS:
+        return 0
+    before = timezone.localdate() - timedelta(days=settings.TEMPLATE_RETENTION_DAYS)
+    resigned = Resignation.objects.filter(resign_date__lt=before)
+    enrolled = Exists(Biodata.objects.filter(employee=OuterRef("employee")))
+    due = resigned.filter(enrolled).order_by("employee").values_list("employee", flat=True)
+    forgotten, last = 0, 0
+    while people := list(due.filter(employee__gt=last)[:_BATCH]):
+        forgotten, last = forgotten + _forget(people, resigned), people[-1]
+    return forgotten
+
+
+def _forget(people: Sequence[int], resigned: QuerySet[Resignation]) -> int:
+    """Of those who still are resigned once they are locked: a reinstatement locks them too."""
+    with transaction.atomic():
+        lock = Employee.objects.filter(pk__in=people).order_by("pk").select_for_update(no_key=True)
+        held = {employee.pk: employee for employee in lock}
+        gone = resigned.filter(employee__in=held).values_list("employee", flat=True)
+        employees = [held[pk] for pk in gone]
+        deleted = withdraw_templates(employees, KINDS)
+        detail = {"employees": sorted(each.emp_code for each in employees), "days": settings.TEMPLATE_RETENTION_DAYS}
+        if deleted:
+            what = f"{deleted} templates"
+            audit.record(actor="retention", action="iclock.forget_templates", subject=what, detail=detail)
     return deleted
 
 
