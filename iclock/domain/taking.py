@@ -1,0 +1,204 @@
+"""What was entered at a terminal becomes known here: a card, a password, a name, a finger.
+
+A terminal's word is checked as anybody's, and an edit made here since the plan was made wins: only what still is as
+the plan saw it is overwritten, under the lock of the person's row.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+
+from iclock.domain.belonging import belonging_to
+from iclock.domain.biodata import Kind, summarise
+from iclock.domain.placements import FitName, password_digest
+from iclock.domain.plan import Fields
+from iclock.models import Biodata, Terminal
+from iclock.models.biodata import digest_of
+from personnel.domain.people import announce, areas_of, lock_employees, update_employee
+from personnel.models import Employee
+from personnel.validators import validate_pin
+from zkbio.crypto import SealError
+
+MOST_BYTES: Final = 16 * 1024
+_CARD_DIGITS: Final = 20
+_NAME_PART: Final = 25
+_FINGERS: Final = range(10)
+_VERSION: Final = re.compile("[0-9]{1,5}", re.ASCII)
+
+_MEANWHILE: Final = "The finger was changed here meanwhile."
+_GONE: Final = "There is no such employee any more."
+_ELSEWHERE: Final = "They don't belong on this terminal any more."
+_SEALED: Final = "The PIN that is stored here can't be opened; set it again."
+_NO_CONSENT: Final = (
+    "Nothing is stored: they haven't agreed to biometrics. Note that they have on their page, or delete the finger at"
+    " the terminal."
+)
+
+
+def take_fields(
+    terminal: Terminal,
+    code: str,
+    *,
+    theirs: Fields,
+    password: str,
+    columns: Sequence[str],
+    seen: Fields,
+    fit_name: FitName = str,
+) -> str:
+    """Make these ``columns`` of an employee what the terminal has; "" or why not all of them were.
+
+    ``seen`` is what was known here when it was decided, as the terminal would keep it (``fit_name``); ``password`` is
+    the PIN itself. What the terminal hasn't takes nothing away.
+    """
+    with transaction.atomic():
+        employee = _lock(terminal, code)
+        if isinstance(employee, str):
+            return employee
+        refusals: list[str] = []
+        values: dict[str, Any] = {}
+        for column in columns:
+            try:
+                if _is_news(employee, column, theirs, seen, fit_name):
+                    values |= _READ[column](terminal, employee, theirs, password)
+            except ValidationError as error:
+                refusals += error.messages
+            except SealError:
+                refusals.append(_SEALED)
+        refusals += _write(employee, values)
+    return " ".join(refusals)
+
+
+def take_finger(
+    terminal: Terminal, code: str, finger: int, template: bytes, *, version: str, duress: bool, seen: str | None
+) -> str:
+    """Keep a finger that was enrolled at the terminal; "" or why it wasn't.
+
+    ``seen`` is the digest of what was kept of this finger when it was decided. Other algorithms' stay beside it.
+    """
+    if refusal := _why_no_template(finger, template, version):
+        return refusal
+    with transaction.atomic():
+        employee = _lock(terminal, code)
+        if isinstance(employee, str):
+            return employee
+        if settings.BIOMETRIC_CONSENT and not employee.biometric_consent:
+            return _NO_CONSENT
+        identity = {"bio_type": Kind.FINGERPRINT, "bio_no": finger, "bio_index": 0, "major_ver": version}
+        known = Biodata.objects.select_for_update().filter(employee=employee, **identity).first()
+        now = known.digest if known else None
+        if now != seen:
+            return "" if now == digest_of(template) else _MEANWHILE
+        row = known or Biodata(employee=employee, **identity)
+        row.employee = employee  # what is sealed is bound to them
+        row.template, row.duress, row.sn = template, duress, terminal.sn
+        row.save()
+        summarise([employee.pk])
+        announce(areas_of([employee.pk]), [employee])
+    return ""
+
+
+def names_of(name: str) -> dict[str, str | None]:
+    """A terminal's name in two parts. Raises ValidationError."""
+    if not name.isprintable():
+        raise ValidationError("The name on the terminal has characters that can't be shown.")
+    first, _, last = name.strip().partition(" ")
+    return {"first_name": first[:_NAME_PART] or None, "last_name": last[:_NAME_PART].strip() or None}
+
+
+def card_of(terminal: Terminal, card: int, *, employee: Employee | None = None) -> str:
+    """A terminal's card as it is stored, for ``employee`` or for somebody new. Raises ValidationError.
+
+    "0012" and 12 are one card. Whoever sees the terminal reads whose it is only if they belong there too.
+    """
+    text = str(card)
+    if card < 0 or len(text) > _CARD_DIGITS:
+        raise ValidationError("The card's number on the terminal can't be one.")
+    spellings = [text.zfill(width) for width in range(len(text), _CARD_DIGITS + 1)]
+    others = Employee.objects.filter(card_no__in=spellings)
+    if employee is not None:
+        others = others.exclude(pk=employee.pk)
+    if others.exists():
+        holder = belonging_to(terminal).filter(pk__in=others).first()
+        whose = f"that of employee {holder.emp_code}" if holder else "somebody else's"
+        raise ValidationError(f"Card {text} is {whose}.")
+    return text
+
+
+def privilege_of(privilege: int) -> int:
+    """Raises ValidationError."""
+    if privilege not in Employee.DevicePrivilege.values:
+        raise ValidationError(f"The terminal's privilege {privilege} isn't known here.")
+    return privilege
+
+
+def _lock(terminal: Terminal, code: str) -> Employee | str:
+    """The row of whom the terminal means, held until the transaction ends; or a sentence."""
+    pk = Employee.objects.filter(emp_code=code).values_list("pk", flat=True).first()
+    if pk is None:
+        return _GONE
+    try:
+        [employee] = lock_employees([pk])
+    except Employee.DoesNotExist:
+        return _GONE
+    return employee if belonging_to(terminal).filter(pk=pk).exists() else _ELSEWHERE
+
+
+def _is_news(employee: Employee, column: str, theirs: Fields, seen: Fields, fit_name: FitName) -> bool:
+    """Raises ValidationError when the column was changed here since it was ``seen``, and SealError."""
+    now, there = _NOW[column](employee, fit_name), getattr(theirs, column)
+    if not there or now == there:
+        return False
+    if now != getattr(seen, column):
+        raise ValidationError(f"The {_WORDS[column]} was changed here meanwhile.")
+    return True
+
+
+def _write(employee: Employee, values: dict[str, Any]) -> list[str]:
+    """Somebody else may be given the card at this very moment: then the rest is written."""
+    if not values:
+        return []
+    try:
+        with transaction.atomic():
+            update_employee(employee.pk, values)
+    except IntegrityError:
+        card = values.pop("card_no")
+        return [f"Card {card} is somebody else's.", *_write(employee, values)]
+    return []
+
+
+def _read_password(_terminal: Terminal, _employee: Employee, _theirs: Fields, password: str) -> dict[str, Any]:
+    validate_pin(password)
+    return {"device_password": password}
+
+
+def _why_no_template(finger: int, template: bytes, version: str) -> str:
+    if finger not in _FINGERS:
+        return f"There is no finger {finger}."
+    if not _VERSION.fullmatch(version):
+        return "The terminal doesn't tell the algorithm of its fingerprints."
+    if len(template) > MOST_BYTES or not template.rstrip(b"\0"):
+        return f"A template of {len(template)} bytes can't be one."
+    return ""
+
+
+_WORDS: Final = {"name": "name", "card": "card", "privilege": "privilege", "password": "PIN"}
+# What is known here, as the terminal would tell it.
+_NOW: Final[Mapping[str, Callable[[Employee, FitName], object]]] = {
+    "name": lambda employee, fit_name: fit_name(employee.full_name.strip()),
+    "card": lambda employee, _: int(employee.card_no or 0),
+    "privilege": lambda employee, _: employee.dev_privilege,
+    "password": lambda employee, _: password_digest(employee.emp_code, employee.device_password),
+}
+# What the terminal tells, as it is stored here. Each raises ValidationError.
+_READ: Final[Mapping[str, Callable[[Terminal, Employee, Fields, str], dict[str, Any]]]] = {
+    "name": lambda _terminal, _employee, theirs, _: names_of(theirs.name),
+    "card": lambda terminal, employee, theirs, _: {"card_no": card_of(terminal, theirs.card, employee=employee)},
+    "privilege": lambda _terminal, _employee, theirs, _: {"dev_privilege": privilege_of(theirs.privilege)},
+    "password": _read_password,
+}
