@@ -20,13 +20,13 @@ from devices.domain.dialling import Bounds
 from devices.domain.disabling import held_down
 from devices.domain.lease import Lease
 from devices.domain.live import Work, talk
+from devices.domain.news import tell_counts
 from devices.domain.schedule import request_sync_within
 from devices.driver.errors import KnownUserError, TerminalError, UnfitError, UnknownUserError
 from devices.driver.session import TerminalSession
 from devices.driver.unit import Sizes
 from devices.driver.users import UnitUser, UserFields
 from devices.models import Device
-from iclock.models import Terminal
 from zkbio.accounts.domain.audit import record
 
 T = TypeVar("T")
@@ -122,7 +122,7 @@ def look(ask: Callable[[Device, TerminalSession], T]) -> Work[T]:
     def work(lease: Lease, bounds: Bounds) -> T:
         ask_and_count = talk(lambda device, session: (device, ask(device, session), _sizes(session)))
         device, outcome, sizes = ask_and_count(lease, bounds)
-        _tell_counts(device, sizes)
+        _tell(device, sizes)
         return outcome
 
     return work
@@ -163,7 +163,7 @@ def _change(
         with transaction.atomic():
             told = {"id": changed.device.key, **detail, **failed}
             record(actor=actor, action=action, subject=str(changed.device), detail=told)
-            _tell_counts(changed.device, changed.sizes)
+            _tell(changed.device, changed.sizes)
         if isinstance(outcome, TerminalError):
             raise outcome
         return outcome
@@ -179,7 +179,6 @@ def _sizes(session: TerminalSession) -> Sizes | None:
         return None
 
 
-def _tell_counts(device: Device, sizes: Sizes | None) -> None:
+def _tell(device: Device, sizes: Sizes | None) -> None:
     if sizes is not None and device.terminal is not None:
-        counts = {"user_count": sizes.users, "fp_count": sizes.fingers}
-        Terminal.objects.filter(pk=device.terminal.pk).exclude(**counts).update(**counts)
+        tell_counts(device.terminal, sizes)

@@ -104,6 +104,12 @@ def report_of(news: News, heard: Heard, correction: Correction | None, *, again:
     )
 
 
+def tell_counts(terminal: Terminal, sizes: Sizes) -> None:
+    """After people or fingers were changed on the unit, which counts so many now."""
+    counts = {"user_count": sizes.users, "fp_count": sizes.fingers}
+    Terminal.objects.filter(pk=terminal.pk).exclude(**counts).update(**counts)
+
+
 def _told(loss: Loss, device: Device, heard: Heard) -> tuple[Kind, str]:
     """The kind of the event, and what may be missing: since the log was read last, whatever it counted meanwhile."""
     whole = device.log_read_at or heard.at

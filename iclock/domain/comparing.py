@@ -47,6 +47,13 @@ def begin(terminal: Terminal) -> SyncMark:
     return mark
 
 
+def note_version(terminal: Terminal, fp_version: str) -> None:
+    """The fingerprint algorithm of the unit, "" when it doesn't tell it."""
+    if terminal.fp_version != fp_version:
+        Terminal.objects.filter(pk=terminal.pk).update(fp_version=fp_version)
+        terminal.fp_version = fp_version
+
+
 def note_plan(terminal: Terminal, intents: Collection[Intent]) -> None:
     SyncMark.objects.filter(terminal=terminal).update(planned=len(intents), carried_out=0, error="")
 

@@ -197,12 +197,14 @@ def note_held(
 ) -> Sides:
     """The unit was read: these people, and ``fingers`` of those who should be there, None where they were not read.
 
-    ``remarks`` are the reader's own, of people who can't be written.
+    ``remarks`` are the reader's own, of people who are to be left as they are.
     """
     with transaction.atomic():
         hold_terminals([terminal.pk])
         before = sides_of(terminal, fit_name=fit_name)
-        after = before._replace(rows={}, remarks={**before.remarks, **remarks})
+        wanted = {code: person for code, person in before.wanted.items() if code not in remarks}
+        untouched = before.untouched | remarks.keys()
+        after = Sides({}, wanted, {**before.remarks, **remarks}, untouched)
         for code in before.rows.keys() | people.keys():
             row, person = before.rows.get(code, Row()), people.get(code)
             if person is None:
