@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Final, Literal, NamedTuple
 
 from devices import protocol
-from devices.driver.staffing import Staffing
 from devices.driver.templates import require_finger
+from devices.driver.uploading import Uploading
 from devices.driver.users import find_user
 
 EVENT_ENROLLED: Final = 8
@@ -35,7 +35,7 @@ class Progress(NamedTuple):
     size: int = 0
 
 
-class Enrolling(Staffing):
+class Enrolling(Uploading):
     """The part of a session that has fingers enrolled."""
 
     def start_enrolment(self, user_id: str, finger: int) -> None:

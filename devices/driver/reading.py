@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
@@ -17,6 +18,10 @@ from devices.driver.wire import Wire
 # What a serial number may be made of: it is a key, and stands in logs and addresses.
 _SERIAL: Final = re.compile(r"[!-~]{1,50}")
 _PADDING: Final = bytes(6)
+_VERSION: Final = re.compile(r"[0-9]{1,5}")
+# What reading a table costs besides its chunks: the counters before and after, its announcement and its end.
+_TABLE_TRIPS: Final = 4
+_USUAL_TEMPLATE: Final = 1_200
 
 
 class Reading:
@@ -52,6 +57,11 @@ class Reading:
             raise ProtocolError(f"{self._address} counts less than nothing: {sizes}.")
         return sizes
 
+    def fp_version(self) -> str:
+        """The version of the unit's fingerprint algorithm, such as "10"; "" where it tells none."""
+        told = self._wire.option("~ZKFPVersion")
+        return told if _VERSION.fullmatch(told) else ""
+
     def clock(self) -> datetime | None:
         """The terminal's naive wall clock, None when it tells none or a date that no calendar has."""
         return self._wire.clock()
@@ -70,10 +80,7 @@ class Reading:
 
     def templates(self) -> Templates:
         """All fingers on the unit, 0.8 to 1.6 KB each; read once more when their number is not the counter's."""
-        try:
-            return self._read_templates(self.sizes())
-        except MiscountError:
-            return self._read_templates(self.sizes())
+        return self._templates_after(self.sizes())
 
     def fingers(self, user_id: str) -> list[Template]:
         """A person's fingers, in the order of their index. Raises UnknownUserError."""
@@ -90,6 +97,26 @@ class Reading:
             return None
         answer = self._wire.piece(protocol.CMD_GET_USERTEMP, uid.to_bytes(2, "little") + bytes((finger,)))
         return (answer or b"")[:-1].removesuffix(_PADDING) or None
+
+    def _held(self, which: Collection[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+        """Those of these fingers (uid and index) that the unit has, read the way that has fewer round trips."""
+        if len(which) > _TABLE_TRIPS:
+            sizes = self.sizes()
+            if self._table_trips(sizes.fingers) < len(which):
+                table = self._templates_after(sizes).templates
+                return {key: held.data for held in table if (key := (held.uid, held.finger)) in which}
+        asked = {key: self.template(*key) for key in which}
+        return {key: data for key, data in asked.items() if data is not None}
+
+    def _table_trips(self, fingers: int) -> int:
+        chunk = protocol.UDP_CHUNK if self._address.udp else protocol.TCP_CHUNK
+        return _TABLE_TRIPS + -(-fingers * _USUAL_TEMPLATE // chunk)
+
+    def _templates_after(self, before: Sizes) -> Templates:
+        try:
+            return self._read_templates(before)
+        except MiscountError:
+            return self._read_templates(self.sizes())
 
     def _read_log(self, before: Sizes) -> Rows:
         table = self._wire.table(protocol.CMD_ATTLOG_RRQ)

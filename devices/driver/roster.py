@@ -75,7 +75,7 @@ class Roster:
         return changed_row(row, fields, encoding=self._encoding)
 
     def take(self, row: bytes) -> UnitUser:
-        """The unit acknowledged the row."""
+        """The unit acknowledged the row, or gets it with others."""
         user = decode_user(row, encoding=self._encoding)
         self._users[user.uid] = user
         self._uids.setdefault(user.user_id, set()).add(user.uid)

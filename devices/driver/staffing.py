@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Final
 
 from devices import protocol
@@ -52,7 +53,7 @@ class Staffing(Writing):
         """
         outcomes: dict[str, Outcome] = {}
         with self.disabled():
-            roster = self._roster(creating=when != "known")
+            roster = self._roster(self.sizes(), creating=when != "known")
             sent: dict[str, UnitUser] = {}
             for user_id, fields in wanted.items():
                 try:
@@ -71,7 +72,7 @@ class Staffing(Writing):
         Raises UnknownUserError, RefusedError and NotKeptError.
         """
         with self.disabled():
-            user = self._roster().find(who)
+            user = self._roster(self.sizes()).find(who)
             self._wire.ask(protocol.CMD_DELETE_USER, _uid(user), to=f"delete user {user.user_id}")
             self._refresh()
             if any(left.uid == user.uid for left in self.users()):
@@ -86,15 +87,13 @@ class Staffing(Writing):
         FullError, RefusedError and NotKeptError.
         """
         with self.disabled():
-            user = self._roster().find(user_id)
-            upload = encode_upload(user.raw, user.uid, fingers)
-            self._require_room(user, fingers)
-            self._upload(upload, to=f"take the fingers of user {user_id}")
+            user = self._roster(self.sizes()).find(user_id)
+            self._bring_fingers(user, fingers)
             self._refresh()
-            for finger, data in fingers.items():
-                # Which of its last zeros are the template's, this answer leaves open.
-                if (self.template(user.uid, finger) or b"").rstrip(b"\0") != data.rstrip(b"\0"):
-                    raise NotKeptError(f"{self._address} took finger {finger} of user {user_id}, but keeps another.")
+            kept = self._held({(user.uid, finger) for finger in fingers})
+            for outcome in self._judged(user, fingers, kept).values():
+                if outcome is not None:
+                    raise outcome
 
     def delete_template(self, uid: int, finger: int) -> None:
         """Remove one finger. Raises UnknownFingerError, RefusedError and NotKeptError."""
@@ -106,8 +105,7 @@ class Staffing(Writing):
         if self.template(uid, finger) is not None:
             raise NotKeptError(f"{self._address} deleted finger {finger} of uid {uid}, but still has it.")
 
-    def _roster(self, *, creating: bool = False) -> Roster:
-        sizes = self.sizes()
+    def _roster(self, sizes: Sizes, *, creating: bool = False) -> Roster:
         rows = self._user_rows(sizes)
         width = rows.width or (28 if self._address.udp else 72)  # nobody there to tell; old units speak UDP
         return Roster(
@@ -115,10 +113,11 @@ class Staffing(Writing):
             width=width,
             encoding=self._address.encoding,
             capacity=sizes.user_capacity,
-            rule=self._id_rule() if creating else COMMON_IDS,
+            rule=self._id_rule if creating else COMMON_IDS,
             remembered=self._uids_in_log(sizes) if creating and width == 28 else (),
         )
 
+    @cached_property
     def _id_rule(self) -> IdRule:
         width = self._wire.option("~PIN2Width")
         length = int(width) if width.isdecimal() and 0 < int(width) <= _LONGEST_ID else COMMON_IDS.length
@@ -154,6 +153,27 @@ class Staffing(Writing):
         found = "; ".join(differences(wanted, kept))
         return NotKeptError(f"{self._address} took user {wanted.user_id}, but keeps {found}.") if found else kept
 
+    def _bring_fingers(self, user: UnitUser, fingers: Mapping[int, bytes]) -> None:
+        upload = encode_upload([(user.raw, fingers)])
+        self._require_room(user, fingers)
+        try:
+            self._upload(upload, to=f"take the fingers of user {user.user_id}")
+        except RefusedError as error:
+            if (sizes := self.sizes()).has_room_for_fingers(1):
+                raise
+            raise self._full_of_fingers(sizes) from error
+
+    def _judged(
+        self, user: UnitUser, fingers: Mapping[int, bytes], kept: Mapping[tuple[int, int], bytes]
+    ) -> dict[int, TerminalError | None]:
+        """What is wrong with each finger that was brought. Which of its last zeros are a template's stays open."""
+        return {
+            finger: None
+            if kept.get((user.uid, finger), b"").rstrip(b"\0") == data.rstrip(b"\0")
+            else NotKeptError(f"{self._address} took finger {finger} of user {user.user_id}, but keeps another.")
+            for finger, data in fingers.items()
+        }
+
     def _delete_what_is_left(self, user: UnitUser) -> None:
         """The next person to get this uid must not open the door with the fingers of this one."""
         if not self.sizes().fingers:
@@ -168,7 +188,10 @@ class Staffing(Writing):
             return
         new = sum(self.template(user.uid, finger) is None for finger in fingers)
         if not sizes.has_room_for_fingers(new):
-            raise FullError(f"{self._address} is full: it holds {sizes.fingers} of {sizes.finger_capacity} fingers.")
+            raise self._full_of_fingers(sizes)
+
+    def _full_of_fingers(self, sizes: Sizes) -> FullError:
+        return FullError(f"{self._address} is full: it holds {sizes.fingers} of {sizes.finger_capacity} fingers.")
 
     def _upload(self, upload: bytes, *, to: str) -> None:
         self._wire.ask(protocol.CMD_FREE_DATA, to=to)

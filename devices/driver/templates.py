@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from devices.driver.errors import MiscountError, ProtocolError, UnfitError
+from devices.driver.users import USER_WIDTHS
 from iclock.punch import Reject
 
 FINGERS: Final = range(10)
@@ -59,20 +60,32 @@ def decode_templates(table: bytes, *, between: tuple[int, int]) -> Templates:
     return found
 
 
-def encode_upload(user_row: bytes, uid: int, fingers: Mapping[int, bytes]) -> bytes:
-    """What brings a person's ``fingers`` (index 0 to 9 to template) to a unit, with the person's own row.
+def encode_upload(people: Iterable[tuple[bytes, Mapping[int, bytes]]]) -> bytes:
+    """What brings people to a unit: each one's own row, with the fingers (index 0 to 9 to template) that they get.
 
     Raises UnfitError for what is no finger.
     """
-    rows, blobs = b"", b""
-    for finger, data in fingers.items():
-        require_finger(finger)
-        if not 0 < len(data) <= MAX_TEMPLATE:
-            raise UnfitError(f"A template has 1 to {MAX_TEMPLATE} bytes; that of finger {finger} has {len(data)}.")
-        rows += _UPLOAD_ROW.pack(2, uid, _UPLOADED_FINGER + finger, len(blobs))
-        blobs += struct.pack("<H", len(data)) + data
-    user = b"\x02" + user_row
-    return _UPLOAD_HEAD.pack(len(user), len(rows), len(blobs)) + user + rows + blobs
+    users, rows, blobs = bytearray(), bytearray(), bytearray()
+    for user_row, fingers in people:
+        users += b"\x02" + user_row
+        uid = int.from_bytes(user_row[:2], "little")
+        for finger, data in fingers.items():
+            require_template(finger, data)
+            rows += _UPLOAD_ROW.pack(2, uid, _UPLOADED_FINGER + finger, len(blobs))
+            blobs += struct.pack("<H", len(data)) + data
+    return _UPLOAD_HEAD.pack(len(users), len(rows), len(blobs)) + users + rows + blobs
+
+
+def upload_bytes(fingers: Mapping[int, bytes]) -> int:
+    """What a person with these fingers adds to an upload, at most."""
+    return 1 + max(USER_WIDTHS) + sum(_UPLOAD_ROW.size + 2 + len(data) for data in fingers.values())
+
+
+def require_template(finger: int, data: bytes) -> None:
+    """Raises UnfitError for what is no finger."""
+    require_finger(finger)
+    if not 0 < len(data) <= MAX_TEMPLATE:
+        raise UnfitError(f"A template has 1 to {MAX_TEMPLATE} bytes; that of finger {finger} has {len(data)}.")
 
 
 def require_finger(finger: int) -> None:

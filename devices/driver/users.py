@@ -12,7 +12,7 @@ from devices.driver.tables import Rows, read_user_id
 
 USER_WIDTHS: Final = (72, 28)
 MAX_UID: Final = 0xFFFE
-PRIVILEGES: Final = {0: "user", 2: "enroller", 6: "manager", 14: "administrator"}
+PRIVILEGES: Final = {0: "user", 2: "enroller", 6: "manager", 10: "user-defined", 14: "administrator"}
 _DIGITS: Final = "This unit's user ids are digits; %(user_id)s can't be one."
 _LETTERS_AND_DIGITS: Final = "This unit's user ids are letters and digits; %(user_id)s can't be one."
 _PRIVILEGE_BITS: Final = 0x0E
@@ -24,7 +24,8 @@ class UnitUser:
     """A person as one unit has them. ``uid`` is the unit's own index, recycled and different on every unit.
 
     ``user_id`` is "" where the unit holds none that can be believed. ``privilege`` is 0 user, 2 enroller, 6 manager,
-    14 administrator; ``time_zones`` are the own-zones flag and three zones, on 28-byte units one zone alone.
+    10 user-defined, 14 administrator; ``time_zones`` are the own-zones flag and three zones, on 28-byte units one zone
+    alone.
     """
 
     uid: int
@@ -150,6 +151,16 @@ def changed_row(row: bytes, fields: UserFields, *, encoding: str) -> bytes:
     return bytes(new)
 
 
+def shown_name(name: str, *, width: int, encoding: str) -> str:
+    """The name as a unit with rows of ``width`` bytes keeps it; `UserFields` take it, and leave it as it is.
+
+    Characters that no display can show are dropped, "?" stands for those that the unit's code page hasn't.
+    """
+    printable = "".join(character for character in name if character.isprintable())
+    text = unicodedata.normalize("NFC", printable).strip()
+    return _cut(text, _LAYOUTS[width].name_bytes, encoding, errors="replace").decode(encoding)
+
+
 def require_fitting_id(user_id: str, rule: IdRule, *, width: int) -> None:
     """Raises UnfitError, with the reason, for a user id that the unit can't hold unchanged."""
     letters, shown = rule.letters and width == 72, ascii(user_id[:40])
@@ -198,10 +209,15 @@ def _fit_name(name: str, limit: int, encoding: str) -> bytes:
     if not text.isprintable():
         raise UnfitError("%(name)s holds a character that no display can show.", name=ascii(name[:40]))
     try:
-        encoded = [character.encode(encoding) for character in text[:limit]]
+        return _cut(text, limit, encoding)
     except UnicodeEncodeError as error:
         sentence = "The unit's code page %(code_page)s has no %(text)s: change the name, or the device's code page."
         raise UnfitError(sentence, code_page=encoding, text=repr(error.object)) from error
+
+
+def _cut(text: str, limit: int, encoding: str, *, errors: str = "strict") -> bytes:
+    """What ``limit`` bytes hold of the text, ending with a whole character."""
+    encoded = [character.encode(encoding, errors) for character in text[:limit]]
     while sum(map(len, encoded)) > limit:
         encoded.pop()
     return b"".join(encoded).rstrip()

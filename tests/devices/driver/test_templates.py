@@ -101,7 +101,7 @@ def test_a_table_that_contradicts_itself_or_the_counter_is_refused(
 )
 def test_what_is_no_finger_is_not_uploaded(fingers: dict[int, bytes], words: str) -> None:
     with pytest.raises(UnfitError, match=words):
-        encode_upload(bytes(72), 1, fingers)
+        encode_upload([(bytes(72), fingers)])
 
 
 def test_a_template_is_not_printed() -> None:

@@ -31,7 +31,7 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z", "M"))
 FIELDS = st.builds(
     UserFields,
     name=st.none() | NAMES,
-    privilege=st.sampled_from([None, 0, 2, 6, 14]),
+    privilege=st.sampled_from([None, 0, 2, 6, 10, 14]),
     disabled=st.sampled_from([None, False, True]),
     password=st.none() | st.from_regex(r"[0-9]{0,5}", fullmatch=True),
     card=st.none() | st.integers(0, 2**32 - 1),
@@ -119,7 +119,7 @@ def test_a_person_without_a_name_has_none() -> None:
         ({"card": 2**32}, "A card is a number from 0 to 4294967295, not 4294967296"),
         ({"card": -1}, "not -1"),
         ({"group": 256}, "A group is a number from 0 to 255"),
-        ({"privilege": 1}, "one of 0, 2, 6, 14, not 1"),
+        ({"privilege": 1}, "one of 0, 2, 6, 10, 14, not 1"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_words(fields: dict[str, Any], words: str) -> None:
