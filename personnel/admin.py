@@ -249,7 +249,7 @@ class EmployeeAdmin(DeclaredFiltersAdmin[Employee]):
                 "fields": (("new_self_password", "clear_self_password"), ("app_status", "app_role")),
             },
         ),
-        ("Enrolled", {"classes": ("collapse",), "fields": enrolled}),
+        ("Enrolled", {"classes": ("collapse",), "fields": ("biometric_consent", *enrolled)}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Employee]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.utils import timezone
@@ -25,7 +26,9 @@ EVERYTHING: Final = Scope()
 _TOLD: Final = frozenset(
     {"first_name", "last_name", "card_no", "dev_privilege", "verify_mode", "device_password", "device_password_sealed"}
     | {"enable_attendance"}  # who is no part of attendance belongs on no terminal
+    | {"biometric_consent"}
 )
+_EVERY_TEMPLATE: Final = frozenset({"finger_print", "face", "finger_vein", "palm"})
 _Lives = Employee.areas.through
 
 
@@ -43,7 +46,8 @@ def update_employee(
 ) -> Employee:
     """Set the columns named in ``values``, ``device_password``, and custom ``attributes`` by definition id.
 
-    What isn't named keeps its value, somebody else's edit of the same moment included.
+    What isn't named keeps its value, somebody else's edit of the same moment included. Who takes back the consent to
+    biometrics takes the templates along, where the installation asks for it.
     """
     with transaction.atomic():
         [employee] = lock_employees([pk], scope=scope)
@@ -58,6 +62,8 @@ def update_employee(
         told = any(getattr(employee, name) != value for name, value in old.items())
         if told:
             refuse_elsewhere([employee], scope=scope)
+        if settings.BIOMETRIC_CONSENT and old.get("biometric_consent") and not employee.biometric_consent:
+            templates_withdrawn.send(sender=Employee, employees=[employee], kinds=_EVERY_TEMPLATE)
         if told or before != after:
             announce(before | after, [employee])
     return employee

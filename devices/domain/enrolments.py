@@ -1,0 +1,129 @@
+"""Enrolling a finger at a terminal because somebody asked for it: a conversation of its own, followed to its end.
+
+The person puts the finger on the sensor three times; how it goes is written down as the terminal tells it. Then the
+template is read and stored, so that the person's other terminals get it too. No database connection is kept while the
+terminal waits for the finger.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final, NamedTuple
+
+from django.db import Error, connection
+
+from devices.domain.dialling import Bounds, dial
+from devices.domain.identity import require_admitted
+from devices.domain.lease import Lease
+from devices.driver.enrolling import EnrolmentOutcome
+from devices.driver.errors import TerminalError, UnknownUserError
+from devices.driver.session import TerminalSession
+from devices.driver.users import find_user
+from devices.models import Device
+from iclock.domain.enrolments import SCANS, State, advance, claim, finish, is_wanted, stored_digest, waits_at
+from iclock.domain.marks import mark
+from iclock.domain.taking import take_finger
+from iclock.models import Enrolment, Terminal
+
+# How long the terminal waits for the finger, and how long the conversation may take with all that is around it.
+ENROLMENT_SECONDS: Final = 60.0
+_BOUNDS: Final = Bounds(ENROLMENT_SECONDS + 60)
+
+_ENDINGS: Final[dict[EnrolmentOutcome, tuple[str, str]]] = {
+    "failed": (State.FAILED, "The terminal could not read the finger three times: ask again, or take another finger."),
+    "duplicate": (State.FAILED, "This finger is somebody's already on the terminal: nothing was enrolled."),
+    "cancelled": (State.CANCELLED, "Cancelled at the terminal."),
+    "timeout": (State.EXPIRED, "Nobody put the finger on the sensor three times in time."),
+}
+_NOT_THERE: Final = "{} is not on the terminal yet. What keeps them from it stands with the people on terminals."
+
+_log = logging.getLogger(__name__)
+
+
+class _Ending(NamedTuple):
+    state: str
+    sentence: str
+
+
+def carry_out(device: Device, lease: Lease) -> None:
+    """Have the finger enrolled that waits for the device's terminal, if one does.
+
+    What came of it stands in the enrolment's row. Who can't be reached is asked at the next visit, until the enrolment
+    expires.
+    """
+    terminal = device.terminal
+    if terminal is None or not waits_at(terminal.pk):
+        return
+    connection.close()
+    try:
+        require_admitted(terminal)
+        with dial(device, _BOUNDS) as session:
+            if session.serial() == terminal.sn:
+                _enrol_who_waits(session, terminal, lease)
+    except TerminalError as error:
+        _log.warning("No finger was enrolled at device %s: %s", device.key, error)
+    except Error:
+        _log.exception("What came of an enrolment at device %s could not be stored.", device.key)
+        connection.close_if_unusable_or_obsolete()
+
+
+def _enrol_who_waits(session: TerminalSession, terminal: Terminal, lease: Lease) -> None:
+    enrolment = claim(terminal.pk, since=lease.taken_at)
+    connection.close()
+    if enrolment is None:
+        return
+    try:
+        ending = _enrol(session, enrolment)
+    except UnknownUserError:
+        ending = _Ending(State.FAILED, _NOT_THERE.format(enrolment.employee))
+    except TerminalError as error:
+        mark([terminal.pk])  # a finger may be on it all the same: the next comparison finds out
+        ending = _Ending(State.FAILED, str(error))
+    finish(enrolment, *ending)
+    connection.close()
+
+
+def _enrol(session: TerminalSession, enrolment: Enrolment) -> _Ending:
+    """Raises TerminalError."""
+    code, finger = enrolment.employee.emp_code, enrolment.finger
+    version = session.fp_version() or enrolment.terminal.fp_version
+    seen = stored_digest(enrolment, version=version)
+    connection.close()
+    session.start_enrolment(code, finger)
+    _say(enrolment, scans=0)
+    outcome: EnrolmentOutcome | None = None
+    for progress in session.enrolment_progress(ENROLMENT_SECONDS, cancelled=lambda: _is_cancelled(enrolment)):
+        _say(enrolment, scans=progress.scans)
+        outcome = progress.outcome
+    if outcome != "enrolled":
+        return _Ending(*_ENDINGS[outcome or "failed"])
+    return _take(session, enrolment, version=version, seen=seen)
+
+
+def _take(session: TerminalSession, enrolment: Enrolment, *, version: str, seen: str | None) -> _Ending:
+    """The finger is on the terminal; what keeps it from being stored here is mended by the next comparison."""
+    code, finger = enrolment.employee.emp_code, enrolment.finger
+    try:
+        template = session.template(find_user(session.users(), code).uid, finger)
+    except TerminalError as error:
+        mark([enrolment.terminal_id])
+        return _Ending(State.DONE, f"Enrolled; it is stored here at the next visit, because now: {error}")
+    if template is None:
+        return _Ending(State.FAILED, "The terminal said that the finger is enrolled, but doesn't have it: ask again.")
+    refused = take_finger(enrolment.terminal, code, finger, template, version=version, duress=False, seen=seen)
+    if refused:
+        return _Ending(State.FAILED, f"Enrolled on the terminal, but not stored here: {refused}")
+    return _Ending(State.DONE, "Enrolled, stored, and on its way to the person's other terminals.")
+
+
+def _say(enrolment: Enrolment, *, scans: int) -> None:
+    where = f"{scans} of {SCANS} scans are good" if scans else "The terminal waits for the finger"
+    advance(enrolment, scans=scans, sentence=f"{where}: it goes on the sensor {SCANS} times.")
+    connection.close()
+
+
+def _is_cancelled(enrolment: Enrolment) -> bool:
+    try:
+        return not is_wanted(enrolment)
+    finally:
+        connection.close()
