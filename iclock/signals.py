@@ -8,3 +8,7 @@ punches_recorded = Signal()
 # Sent after the COMMIT when something waits at terminals (a command, or the wish to read them now), with
 # ``terminal_ids: frozenset[int]``. Receivers that fail are logged.
 terminals_called = Signal()
+
+# Sent after the COMMIT that changed who belongs on terminals, or what they should know of them, once for all of a
+# transaction, with ``terminal_ids: frozenset[int]``. Receivers that fail are logged.
+terminals_marked = Signal()

@@ -32,6 +32,17 @@ FROM (
 WHERE device.id = free.id
 RETURNING device.id, device.lease_token, clock_timestamp()
 """
+# In the order of ids, because others write to many devices too.
+_RENEW: Final = """
+WITH mine AS (
+    SELECT device.id FROM devices_device AS device
+    JOIN unnest(%s::bigint[], %s::bigint[]) AS held (id, token)
+        ON device.id = held.id AND device.lease_token = held.token
+    ORDER BY device.id FOR NO KEY UPDATE OF device
+)
+UPDATE devices_device AS device SET lease_expires_at = clock_timestamp() + make_interval(secs => %s)
+FROM mine WHERE device.id = mine.id
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -101,12 +112,7 @@ def _release(lease: Lease) -> None:
 
 def _renew(leases: list[Lease]) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE devices_device AS device SET lease_expires_at = clock_timestamp() + make_interval(secs => %s)"
-            " FROM unnest(%s::bigint[], %s::bigint[]) AS held (id, token)"
-            " WHERE device.id = held.id AND device.lease_token = held.token",
-            [LEASE_SECONDS, [lease.device_id for lease in leases], [lease.token for lease in leases]],
-        )
+        cursor.execute(_RENEW, [[each.device_id for each in leases], [each.token for each in leases], LEASE_SECONDS])
 
 
 class _Keeper:

@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Any, Final
 
-from django.db import connection
-from django.db.models import F
+from django.db import connection, transaction
+from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.functions import Least, Now
+from django.utils import timezone
 
-from devices.models import Device
+from devices.domain.clocks import zone_of
+from devices.models import Device, SyncRun
 
 # A claimed device is due again after this long if nothing came of the claim …
 CLAIM_SECONDS: Final = 60
@@ -56,8 +58,14 @@ def claim_due() -> list[int]:
 
 
 def request_sync(device_ids: Iterable[int]) -> int:
-    """Make polled devices due now, so that the next tick takes them; says how many there were."""
-    return Device.objects.filter(id__in=list(device_ids), enabled=True).update(next_poll_at=Now())
+    """Make polled devices due now, so that the next tick takes them; says how many there were.
+
+    They are locked in the order of their ids, like everywhere: two at once never wait in a circle.
+    """
+    with transaction.atomic():
+        polled = Device.objects.filter(pk__in=list(device_ids), enabled=True).order_by("pk")
+        held = list(polled.select_for_update(no_key=True).values_list("pk", flat=True))
+        return Device.objects.filter(pk__in=held).update(next_poll_at=Now())
 
 
 def request_sync_within(device_id: int, wait: timedelta) -> None:
@@ -109,6 +117,27 @@ def after_quiet_hours(due: datetime, *, quiet_from: time | None, quiet_until: ti
 def call_devices(*, terminal_ids: Iterable[int], **_news: Any) -> None:
     """For ``terminals_called``: something waits at these terminals, so their devices are due now."""
     request_sync(Device.objects.filter(terminal__in=terminal_ids).values_list("pk", flat=True))
+
+
+def call_marked_devices(*, terminal_ids: Iterable[int], **_news: Any) -> None:
+    """For ``terminals_marked``: people of these terminals changed, so their devices are due now.
+
+    Quiet hours stay quiet, and who failed keeps its back-off, or each edit would be a try: once it answers again,
+    `devices.domain.knocking` brings it back.
+    """
+    healthy = Device.objects.filter(terminal__in=list(terminal_ids), enabled=True, failures=0)
+    now, marked = timezone.now(), healthy.select_related("terminal")
+    request_sync(device.pk for device in marked if not is_quiet(device, now=now, where=zone_of(device)))
+
+
+def call_overlooked_devices() -> None:
+    """Those whose people changed since their last visit began, though nobody called them, because a process died right
+    after the COMMIT: else their people would wait for an interval, which may be long."""
+    mark, claimed = "terminal__sync_mark__", Now() + timedelta(seconds=CLAIM_SECONDS)
+    last = SyncRun.objects.filter(device=OuterRef("pk")).order_by("-id").values("started_at")[:1]
+    waiting = Device.objects.filter(**{f"{mark}wanted__gt": F(f"{mark}done")}, next_poll_at__gt=claimed)
+    unseen = waiting.annotate(last=Subquery(last)).filter(Q(last=None) | Q(last__lt=F(f"{mark}wanted_at")))
+    call_marked_devices(terminal_ids=unseen.values_list("terminal", flat=True))
 
 
 def wait_after(*, interval: int, failures: int, draw: float | None = None) -> timedelta:

@@ -22,6 +22,7 @@ from iclock.domain.terminals import (
     block_terminals,
     check_serial,
     check_transfer_time,
+    mark_edited,
     remove_terminals,
 )
 from iclock.models import Alarm, SyncMark, Terminal, TerminalCommand
@@ -105,7 +106,9 @@ class TerminalAdmin(UsbImportPage, HealthAdmin):
 
     def save_model(self, request: HttpRequest, obj: Terminal, form: forms.ModelForm[Terminal], change: bool) -> None:
         super().save_model(request, obj, form, change)
-        if not change or "area" in form.changed_data:
+        if change:
+            mark_edited(obj, form.changed_data)
+        else:
             mark([obj.pk])
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:

@@ -1,12 +1,18 @@
-"""Which terminals wait to be brought up to date: a mark wakes whoever reconciles them, and decides nothing."""
+"""Which terminals wait to be brought up to date: a mark wakes whoever reconciles them, and decides nothing.
+
+Rows are locked in the order employees, terminals, people on terminals.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any, Final
 
+from django.conf import settings
 from django.db import connection, transaction
 
+from iclock.models import Terminal
+from iclock.signals import terminals_marked
 from personnel.models.organisation import UNAUTHORIZED_AREA_ID
 
 # In the order of the terminals: two writers that mark the same ones wait for each other and never deadlock.
@@ -14,20 +20,41 @@ _MARK: Final = """
 INSERT INTO iclock_syncmark AS mark (terminal_id, wanted, done, wanted_at)
 SELECT id, 1, 0, now() FROM unnest(%s::bigint[]) AS there (id) ORDER BY id
 ON CONFLICT (terminal_id) DO UPDATE SET wanted = mark.wanted + 1, wanted_at = excluded.wanted_at"""
+# People of an area belong on its terminals; where areas include those below, on theirs too, but not through area 1.
 _OF_AREAS: Final = """
-WITH RECURSIVE above (id) AS (
-    SELECT unnest(%s::bigint[])
-    UNION SELECT area.parent_area_id FROM personnel_area area JOIN above ON area.id = above.id
-    WHERE area.parent_area_id IS NOT NULL
-), below (id) AS (
+WITH RECURSIVE below (id) AS (
     SELECT unnest(%s::bigint[])
     UNION SELECT area.id FROM personnel_area area JOIN below ON area.parent_area_id = below.id
+    WHERE %s AND area.id <> %s
 )
-SELECT id FROM iclock_terminal WHERE area_id IN (SELECT id FROM above UNION SELECT id FROM below)"""
+SELECT terminal.id FROM iclock_terminal terminal JOIN below ON terminal.area_id = below.id"""
+# In the order in which whoever reconciles a terminal writes them.
+_TRY_AGAIN: Final = """
+WITH refused AS (
+    SELECT id FROM iclock_terminalperson WHERE emp_code = ANY(%s) AND retry_at IS NOT NULL
+    ORDER BY terminal_id, emp_code COLLATE "C" FOR NO KEY UPDATE
+)
+UPDATE iclock_terminalperson AS person SET retry_at = NULL FROM refused WHERE person.id = refused.id"""
+
+
+class _Wake:
+    """Left once for each mark of a transaction, all with the same terminals: the first one that runs tells of them all.
+
+    A mark that a savepoint took back is told of too, which does no harm; the others aren't lost with it.
+    """
+
+    def __init__(self, terminal_ids: set[int]) -> None:
+        self.terminal_ids = terminal_ids
+
+    def __call__(self) -> None:
+        woken = frozenset(self.terminal_ids)
+        self.terminal_ids.clear()
+        if woken:
+            terminals_marked.send_robust(sender=Terminal, terminal_ids=woken)
 
 
 def mark_terminals(area_ids: Iterable[int]) -> int:
-    """The people of these areas changed: mark the terminals there, above and below; how many there are.
+    """The people of these areas changed: mark the terminals on which they belong; how many there are.
 
     Area 1 puts nobody on a terminal, so who comes to it or leaves it changes nothing there.
     """
@@ -36,16 +63,23 @@ def mark_terminals(area_ids: Iterable[int]) -> int:
 
 
 def mark(terminal_ids: Iterable[int]) -> int:
-    """These terminals themselves changed; how many there still are."""
+    """These terminals themselves changed; how many there still are. Whoever dials them hears of it after the COMMIT."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_MARK, [hold_terminals(terminal_ids)])
-        marked: int = cursor.rowcount
-        return marked
+        there = hold_terminals(terminal_ids)
+        cursor.execute(_MARK, [there])
+        _wake_after_commit(there)
+    return len(there)
 
 
-def mark_after_people_changed(*, area_ids: frozenset[int], **_news: Any) -> None:
-    """For ``people_changed``, inside its transaction: the mark stays if the change does."""
+def mark_after_people_changed(*, area_ids: frozenset[int], emp_codes: frozenset[str], **_news: Any) -> None:
+    """For ``people_changed``, inside its transaction: the mark stays if the change does.
+
+    What terminals refused of these people is worth another try.
+    """
     mark_terminals(area_ids)
+    if emp_codes:
+        with connection.cursor() as cursor:
+            cursor.execute(_TRY_AGAIN, [[*emp_codes]])
 
 
 def hold_terminals(terminal_ids: Iterable[int]) -> list[int]:
@@ -63,5 +97,15 @@ def hold_terminals(terminal_ids: Iterable[int]) -> list[int]:
 
 def _terminals_of(area_ids: list[int]) -> list[int]:
     with connection.cursor() as cursor:
-        cursor.execute(_OF_AREAS, [area_ids, area_ids])
+        cursor.execute(_OF_AREAS, [area_ids, settings.AREAS_INCLUDE_SUBAREAS, UNAUTHORIZED_AREA_ID])
         return [row[0] for row in cursor.fetchall()]
+
+
+def _wake_after_commit(terminal_ids: list[int]) -> None:
+    """A transaction that marks a thousand times tells of it once."""
+    deeds = (waiting[1] for waiting in reversed(connection.run_on_commit))
+    latest = next((deed for deed in deeds if isinstance(deed, _Wake)), None)
+    woken = latest.terminal_ids if latest else set()
+    woken.update(terminal_ids)
+    if woken:
+        transaction.on_commit(_Wake(woken))

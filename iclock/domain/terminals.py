@@ -14,6 +14,8 @@ from iclock.models import Terminal, Transaction
 from iclock.signals import terminals_called
 from zkbio.accounts.domain import audit
 
+# Who belongs on a terminal, and what is done about it, follows from these.
+_OF_PEOPLE: Final = frozenset({"area", "direction", "strangers", "admission"})
 _HOUR: Final = "([01]?[0-9]|2[0-3]):[0-5][0-9]"
 
 check_serial = RegexValidator(
@@ -40,8 +42,8 @@ def add_terminal(**fields: Any) -> Terminal:
 def change_terminal(terminal: Terminal, **changes: Any) -> Terminal:
     """Write these columns and no others: whoever visits the terminal writes its counts at the same moment.
 
-    One that comes to another area waits for the people there. A terminal deleted meanwhile raises
-    Terminal.DoesNotExist.
+    One that comes to another area waits for the people there, and so on (`mark_edited`). A terminal deleted meanwhile
+    raises Terminal.DoesNotExist.
     """
     with transaction.atomic():
         former = Terminal.objects.select_for_update(no_key=True).get(pk=terminal.pk)
@@ -49,9 +51,14 @@ def change_terminal(terminal: Terminal, **changes: Any) -> Terminal:
             setattr(terminal, name, value)
         if changes:
             terminal.save(update_fields=list(changes))
-        if former.area_id != terminal.area_id:
-            mark([terminal.pk])
+        mark_edited(terminal, [name for name in changes if getattr(former, name) != changes[name]])
     return terminal
+
+
+def mark_edited(terminal: Terminal, changed: Collection[str]) -> None:
+    """These of its columns were edited: it waits for what follows of them for its people."""
+    if not _OF_PEOPLE.isdisjoint(changed):
+        mark([terminal.pk])
 
 
 def approve_terminals(terminals: Collection[Terminal], *, actor: object) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
@@ -11,9 +13,12 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from devices.domain import schedule
-from devices.domain.schedule import claim_due, request_sync, wait_after
-from devices.models import Device
+from devices.domain import lease, schedule
+from devices.domain.lease import give_back, take_free
+from devices.domain.schedule import call_devices, call_overlooked_devices, claim_due, request_sync, wait_after
+from devices.models import Device, SyncRun
+from iclock.domain.marks import mark
+from iclock.models import SyncMark, Terminal
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -94,6 +99,109 @@ def test_sync_now_makes_polled_devices_due() -> None:
 
     assert request_sync([polled, off]) == 1
     assert claim_due() == [polled]
+
+
+def marked_devices(count: int, **fields: object) -> list[int]:
+    """Devices with terminals that are due in an hour."""
+    ids = devices(count, **{"next_poll_at": timezone.now() + timedelta(hours=1), **fields})
+    for device in Device.objects.order_by("pk"):
+        device.terminal = Terminal.objects.create(sn=device.key, alias=device.name)
+        device.save(update_fields=["terminal"])
+    return ids
+
+
+def mark_all() -> None:
+    mark(Terminal.objects.values_list("pk", flat=True))
+
+
+def test_devices_whose_people_changed_are_due_at_once() -> None:
+    first, second, other = marked_devices(3)
+
+    mark(Terminal.objects.filter(device__in=[first, second]).values_list("pk", flat=True))
+
+    assert sorted(claim_due()) == [first, second]
+    assert Device.objects.get(pk=other).next_poll_at > timezone.now() + timedelta(minutes=50)
+
+
+def test_a_change_of_people_is_no_try_for_who_failed_nor_for_who_isnt_polled() -> None:
+    failed, off = marked_devices(2)
+    Device.objects.filter(pk=failed).update(failures=3)
+    Device.objects.filter(pk=off).update(enabled=False)
+
+    mark_all()
+    assert claim_due() == []
+
+    call_devices(terminal_ids=Terminal.objects.values_list("pk", flat=True))
+    assert claim_due() == [failed]
+
+
+def test_a_change_of_people_waits_for_the_end_of_quiet_hours() -> None:
+    now = timezone.localtime(timezone.now(), timezone.get_default_timezone())
+    quiet_from, quiet_until = ((now + timedelta(hours=hours)).time() for hours in (-1, 1))
+    quiet, awake = marked_devices(2)
+    Device.objects.filter(pk=quiet).update(quiet_from=quiet_from, quiet_until=quiet_until)
+    Device.objects.filter(pk=awake).update(quiet_from=quiet_until, quiet_until=quiet_from)
+
+    mark_all()
+
+    assert claim_due() == [awake]
+
+
+def a_visit(device_id: int, *, ago: timedelta) -> None:
+    began = timezone.now() - ago
+    SyncRun.objects.create(
+        device_id=device_id, trigger="schedule", started_at=began, finished_at=began, outcome="unchanged"
+    )
+
+
+def test_who_was_not_called_is_called_later() -> None:
+    """Like a call of a process that died right after its COMMIT, or one that a visit's end overwrote."""
+    unvisited, overlooked, visited, up_to_date = marked_devices(4)
+    mark_all()
+    Device.objects.update(next_poll_at=timezone.now() + timedelta(hours=1))
+    a_visit(overlooked, ago=timedelta(minutes=5))
+    for device_id in (visited, up_to_date):
+        a_visit(device_id, ago=-timedelta(seconds=5))
+    SyncMark.objects.filter(terminal__device=up_to_date).update(done=1)
+
+    call_overlooked_devices()
+
+    assert sorted(claim_due()) == [unvisited, overlooked]
+
+
+def at_once(*deeds: Callable[[], object]) -> None:
+    """Each of them many times, in threads that begin together. Raises what they raise."""
+    barrier = Barrier(len(deeds))
+
+    def repeat(deed: Callable[[], object]) -> None:
+        barrier.wait(timeout=20)
+        try:
+            for _ in range(30):
+                deed()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(deeds)) as pool:
+        for outcome in [pool.submit(repeat, deed) for deed in deeds]:
+            outcome.result(timeout=60)
+
+
+def test_many_devices_are_called_renewed_and_claimed_at_once_without_a_deadlock() -> None:
+    ids = marked_devices(200)
+    terminals = list(Terminal.objects.values_list("pk", flat=True))
+    backwards = sorted(take_free(ids, most=200), reverse=True)
+
+    at_once(
+        lambda: request_sync(random.sample(ids, 200)),
+        lambda: call_devices(terminal_ids=random.sample(terminals, 200)),
+        lambda: mark(random.sample(terminals, 200)),
+        lambda: lease._renew(backwards),
+        claim_due,
+    )
+
+    assert SyncMark.objects.filter(wanted=30).count() == 200
+    for each in backwards:
+        give_back(each)
 
 
 @pytest.mark.parametrize(
