@@ -35,6 +35,7 @@ WHERE employee.enable_attendance
     AND NOT EXISTS (SELECT FROM personnel_resignation resignation WHERE resignation.employee_id = employee.id)"""
 _WHO: Final = f"SELECT employee_id FROM ({_BELONGING}) belonging"  # noqa: S608 - nothing comes in but parameters
 _HOW_MANY: Final = f"SELECT terminal_id, count(*) FROM ({_BELONGING}) belonging GROUP BY terminal_id"  # noqa: S608
+_PAIRS: Final = f"SELECT * FROM ({_BELONGING}) belonging WHERE employee_id = ANY(%s::bigint[])"  # noqa: S608
 
 
 def belonging_to(terminal: Terminal) -> QuerySet[Employee]:
@@ -48,6 +49,13 @@ def count_belonging(terminals: Collection[Terminal]) -> dict[int, int]:
     with connection.cursor() as cursor:
         cursor.execute(_HOW_MANY, _parameters(ids))
         return dict.fromkeys(ids, 0) | dict(cursor.fetchall())
+
+
+def belonging_among(terminal_ids: Collection[int], employee_ids: Collection[int]) -> set[tuple[int, int]]:
+    """Of these terminals and these people, who belongs where: pairs of ids; in one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(_PAIRS, [*_parameters([*terminal_ids]), [*employee_ids]])
+        return set(cursor.fetchall())
 
 
 def _parameters(terminal_ids: list[int]) -> list[Any]:
