@@ -25,9 +25,9 @@ from iclock.domain.marks import mark
 from iclock.domain.taking import take_finger
 from iclock.models import Enrolment, Terminal
 
-# How long the terminal waits for the finger, and how long the conversation may take with all that is around it.
+# How long the terminal waits for the finger, and how long all around that may take in the same conversation.
 ENROLMENT_SECONDS: Final = 60.0
-_BOUNDS: Final = Bounds(ENROLMENT_SECONDS + 60)
+_AROUND: Final = 60.0
 
 _ENDINGS: Final[dict[EnrolmentOutcome, tuple[str, str]]] = {
     "failed": (State.FAILED, "The terminal could not read the finger three times: ask again, or take another finger."),
@@ -45,11 +45,11 @@ class _Ending(NamedTuple):
     sentence: str
 
 
-def carry_out(device: Device, lease: Lease) -> None:
+def carry_out(device: Device, lease: Lease, *, seconds: float = ENROLMENT_SECONDS) -> None:
     """Have the finger enrolled that waits for the device's terminal, if one does.
 
     What came of it stands in the enrolment's row. Who can't be reached is asked at the next visit, until the enrolment
-    expires.
+    expires. ``seconds`` is how long the terminal waits for the finger.
     """
     terminal = device.terminal
     if terminal is None or not waits_at(terminal.pk):
@@ -57,9 +57,9 @@ def carry_out(device: Device, lease: Lease) -> None:
     connection.close()
     try:
         require_admitted(terminal)
-        with dial(device, _BOUNDS) as session:
+        with dial(device, Bounds(seconds + _AROUND)) as session:
             if session.serial() == terminal.sn:
-                _enrol_who_waits(session, terminal, lease)
+                _enrol_who_waits(session, terminal, lease, seconds)
     except TerminalError as error:
         _log.warning("No finger was enrolled at device %s: %s", device.key, error)
     except Error:
@@ -67,13 +67,13 @@ def carry_out(device: Device, lease: Lease) -> None:
         connection.close_if_unusable_or_obsolete()
 
 
-def _enrol_who_waits(session: TerminalSession, terminal: Terminal, lease: Lease) -> None:
+def _enrol_who_waits(session: TerminalSession, terminal: Terminal, lease: Lease, seconds: float) -> None:
     enrolment = claim(terminal.pk, since=lease.taken_at)
     connection.close()
     if enrolment is None:
         return
     try:
-        ending = _enrol(session, enrolment)
+        ending = _enrol(session, enrolment, seconds)
     except UnknownUserError:
         ending = _Ending(State.FAILED, _NOT_THERE.format(enrolment.employee))
     except TerminalError as error:
@@ -83,7 +83,7 @@ def _enrol_who_waits(session: TerminalSession, terminal: Terminal, lease: Lease)
     connection.close()
 
 
-def _enrol(session: TerminalSession, enrolment: Enrolment) -> _Ending:
+def _enrol(session: TerminalSession, enrolment: Enrolment, seconds: float) -> _Ending:
     """Raises TerminalError."""
     code, finger = enrolment.employee.emp_code, enrolment.finger
     version = session.fp_version() or enrolment.terminal.fp_version
@@ -92,7 +92,7 @@ def _enrol(session: TerminalSession, enrolment: Enrolment) -> _Ending:
     session.start_enrolment(code, finger)
     _say(enrolment, scans=0)
     outcome: EnrolmentOutcome | None = None
-    for progress in session.enrolment_progress(ENROLMENT_SECONDS, cancelled=lambda: _is_cancelled(enrolment)):
+    for progress in session.enrolment_progress(seconds, cancelled=lambda: _is_cancelled(enrolment)):
         _say(enrolment, scans=progress.scans)
         outcome = progress.outcome
     if outcome != "enrolled":

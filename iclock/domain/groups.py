@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from zkbio.accounts.domain.groups import share
 
-_READ: Final = ("terminal", "transaction", "biodata", "terminalcommand", "alarm")
+_READ: Final = ("terminal", "transaction", "biodata", "terminalcommand", "alarm", "enrolment")
 
 
 def share_after_migrate(*, using: str = "default", **_signal: Any) -> None:

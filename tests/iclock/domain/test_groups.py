@@ -16,7 +16,14 @@ def held(name: str) -> list[str]:
 
 
 def test_readers_view() -> None:
-    assert held(READ) == ["view_alarm", "view_biodata", "view_terminal", "view_terminalcommand", "view_transaction"]
+    assert held(READ) == [
+        "view_alarm",
+        "view_biodata",
+        "view_enrolment",
+        "view_terminal",
+        "view_terminalcommand",
+        "view_transaction",
+    ]
 
 
 def test_writers_change_terminals_and_neither_delete_punches_nor_clear_terminals_nor_read_templates() -> None:
@@ -26,6 +33,7 @@ def test_writers_change_terminals_and_neither_delete_punches_nor_clear_terminals
         "delete_terminal",
         "view_alarm",
         "view_biodata",
+        "view_enrolment",
         "view_terminal",
         "view_terminalcommand",
         "view_transaction",
