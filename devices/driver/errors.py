@@ -16,9 +16,15 @@ class TerminalError(Exception):
 
 
 class UnreachableError(TerminalError):
-    """Nothing answers at the address, or the connection broke."""
+    """Nothing answers at the address."""
 
     code = "unreachable"
+
+
+class BrokenOffError(UnreachableError):
+    """Somebody answered, and then the connection broke."""
+
+    code = "broken_off"
 
 
 class TimedOutError(TerminalError):

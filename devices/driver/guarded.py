@@ -17,7 +17,14 @@ from typing import Final
 from weakref import WeakSet
 
 from devices import protocol
-from devices.driver.errors import ProtocolError, StoppedError, TerminalError, TimedOutError, UnreachableError
+from devices.driver.errors import (
+    BrokenOffError,
+    ProtocolError,
+    StoppedError,
+    TerminalError,
+    TimedOutError,
+    UnreachableError,
+)
 
 # Four times the largest log that is known (200 000 rows of 40 bytes).
 MAX_SESSION_BYTES: Final = 32 * 1024 * 1024
@@ -192,7 +199,7 @@ class GuardedSocket:
             raise TimedOutError(f"{self.address} takes no data.") from error
         except OSError as error:
             self._unless_stopping()
-            raise UnreachableError(f"{self.address} broke the connection: {error.strerror or error}.") from error
+            raise self._lost(error) from error
 
     def _next_frame(self) -> bytes:
         """The next frame that belongs to the awaited answer, or b"" when one was dropped."""
@@ -241,16 +248,21 @@ class GuardedSocket:
             raise TimedOutError(f"{self.address} stopped answering for {self.address.timeout:g} s.") from error
         except OSError as error:
             self._unless_stopping()
-            raise UnreachableError(f"{self.address} broke the connection: {error.strerror or error}.") from error
+            raise self._lost(error) from error
         if not data and not self.address.udp:
             self._unless_stopping()
-            raise UnreachableError(
+            raise BrokenOffError(
                 f"{self.address} closed the connection in the middle of an answer: a bad line, or no terminal?"
             )
         self._bytes_left -= len(data)
         if self._bytes_left < 0:
             raise ProtocolError(f"{self.address} sent more than {MAX_SESSION_BYTES} bytes in one session.")
         return data
+
+    def _lost(self, error: OSError) -> UnreachableError:
+        """By UDP nobody answered yet, perhaps."""
+        kind = UnreachableError if self.address.udp else BrokenOffError
+        return kind(f"{self.address} broke the connection: {error.strerror or error}.")
 
     def _patience(self) -> float:
         """Seconds that the next wait may take. Raises TimedOutError when the session's time is up."""

@@ -14,8 +14,8 @@ from devices.driver.templates import encode_upload, require_template, upload_byt
 from devices.driver.unit import Sizes
 from devices.driver.users import UnitUser, UserFields
 
-# The unit can't be used meanwhile: at 200 ms a round trip, 64 pieces and what goes with them are 16 s.
-BATCH_BYTES: Final = 64 * 1024
+# The unit can't be used meanwhile: at 200 ms a round trip, 80 pieces and what goes with them are 20 s.
+BATCH_BYTES: Final = 80 * 1024
 # The same where they are written one by one.
 _SINGLY: Final = 64
 

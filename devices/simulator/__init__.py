@@ -4,12 +4,14 @@ A `TerminalSpec` declares the unit, `SimulatedTerminal` serves it, `Faults` spoi
 """
 
 from devices.simulator.faults import (
+    Capitals,
     Close,
     CountOff,
     Drip,
     EnrolmentEnds,
     Fault,
     Faults,
+    FillsUp,
     ForeignReply,
     ForeignSession,
     Full,
@@ -26,18 +28,21 @@ from devices.simulator.faults import (
     Reboot,
     Refuse,
     RefuseKey,
+    RefuseUpload,
     RowWidth,
     ShortSizes,
     Silent,
     SmallFrames,
     StrayEvent,
 )
+from devices.simulator.menu import Menu
 from devices.simulator.rows import bad_punch_row
 from devices.simulator.spec import SimPunch, SimTemplate, SimUser, TerminalSpec
 from devices.simulator.state import Clearing, Counts, Refused, SessionRecord
 from devices.simulator.terminal import SimulatedTerminal
 
 __all__ = [
+    "Capitals",
     "Clearing",
     "Close",
     "CountOff",
@@ -46,6 +51,7 @@ __all__ = [
     "EnrolmentEnds",
     "Fault",
     "Faults",
+    "FillsUp",
     "ForeignReply",
     "ForeignSession",
     "Full",
@@ -55,6 +61,7 @@ __all__ = [
     "LateReply",
     "Latency",
     "LostBetween",
+    "Menu",
     "Misread",
     "NobodyComes",
     "Pretend",
@@ -62,6 +69,7 @@ __all__ = [
     "Reboot",
     "Refuse",
     "RefuseKey",
+    "RefuseUpload",
     "Refused",
     "RowWidth",
     "SessionRecord",

@@ -47,6 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--people", type=int, default=24)
     parser.add_argument("--log-size", type=int, default=0, help="punches already in each log")
     parser.add_argument("--capacity", type=int, default=100_000, help="punches a log can hold")
+    parser.add_argument("--user-capacity", type=int, default=3_000, help="people a unit can hold")
+    parser.add_argument("--finger-capacity", type=int, default=3_000, help="fingers a unit can hold")
+    parser.add_argument("--fp-version", default="10", help="of the fingerprint algorithm")
     parser.add_argument("--punch-every", type=float, default=0.0, metavar="SECONDS", help="0: nobody punches")
     parser.add_argument("--punch-width", type=int, choices=PUNCH_WIDTHS, default=40, help="bytes a punch (generation)")
     parser.add_argument("--utc-offset", type=int, default=0, metavar="MINUTES", help="of the terminals' clocks")
@@ -62,7 +65,9 @@ def _terminal(options: argparse.Namespace, index: int) -> SimulatedTerminal:
         serial=_serial(options.serial, index),
         comm_key=options.comm_key,
         users=people,
-        user_capacity=max(3_000, options.people),
+        user_capacity=max(options.user_capacity, options.people),
+        finger_capacity=options.finger_capacity,
+        fp_version=options.fp_version,
         punch_capacity=options.capacity,
         punch_width=options.punch_width,
         user_width=72 if options.punch_width == 40 else 28,

@@ -6,6 +6,14 @@
     {"clock": {"serial": "SIM0001", "shift_seconds": 3600}}
     {"reboot": {"serial": "SIM0001", "down_for": 2}}
     {"state": {"serial": "SIM0001"}}                               counts, ledger, commands received
+    {"people": {"serial": "SIM0001"}}                              everybody, fingers by index as their SHA-256
+
+At the unit's own menu, like somebody who stands there:
+
+    {"put": {"serial": "SIM0001", "user_id": "1001", "name": "Ann", "card": 7, "disabled": false}}    what is to change
+    {"enrol": {"serial": "SIM0001", "user_id": "1001", "finger": 6}}                optional: "data" (base64), "duress"
+    {"delete_finger": {"serial": "SIM0001", "user_id": "1001", "finger": 6}}
+    {"delete_person": {"serial": "SIM0001", "user_id": "1001"}}
 
 A fault's further fields are those of its class in `devices.simulator.faults`; it joins the faults already there.
 """
@@ -13,11 +21,15 @@ A fault's further fields are those of its class in `devices.simulator.faults`; i
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any, Final
 
 from devices.simulator.faults import KINDS, Faults
+from devices.simulator.state import Refused
 from devices.simulator.terminal import SimulatedTerminal
 
 Arguments = dict[str, Any]
@@ -34,7 +46,7 @@ class Control:
         """The JSON answer to a control line: ``{"ok": true, …}`` or ``{"ok": false, "error": …}``."""
         try:
             return json.dumps({"ok": True, **self._carry_out(json.loads(line))})
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (Refused, KeyError, TypeError, ValueError, AttributeError) as error:
             return json.dumps({"ok": False, "error": f"{type(error).__name__}: {error}"})
 
     def _carry_out(self, order: dict[str, Arguments]) -> Answer:
@@ -64,6 +76,27 @@ class Control:
         terminal.reboot(float(arguments.get("down_for", 0)))
         return {"reboots": terminal.reboots}
 
+    def people(self, terminal: SimulatedTerminal, _arguments: Arguments) -> Answer:
+        fingers: dict[int, dict[str, str]] = {}
+        for held in terminal.templates():
+            fingers.setdefault(held.uid, {})[str(held.finger)] = sha256(held.data).hexdigest()
+        return {"people": [{**asdict(user), "fingers": fingers.get(user.uid, {})} for user in terminal.users()]}
+
+    def put(self, terminal: SimulatedTerminal, arguments: Arguments) -> Answer:
+        return {"uid": terminal.menu.put(**arguments).uid}
+
+    def enrol(self, terminal: SimulatedTerminal, arguments: Arguments) -> Answer:
+        data = b64decode(arguments.pop("data", ""), validate=True)
+        return {"size": len(terminal.menu.enrol(**arguments, data=data).data)}
+
+    def delete_finger(self, terminal: SimulatedTerminal, arguments: Arguments) -> Answer:
+        terminal.menu.delete_finger(**arguments)
+        return {}
+
+    def delete_person(self, terminal: SimulatedTerminal, arguments: Arguments) -> Answer:
+        terminal.menu.delete_person(**arguments)
+        return {}
+
     def state(self, terminal: SimulatedTerminal, _arguments: Arguments) -> Answer:
         counts = terminal.counts()
         return {
@@ -86,4 +119,9 @@ _VERBS: Final[dict[str, Callable[[Control, SimulatedTerminal, Arguments], Answer
     "clock": Control.clock,
     "reboot": Control.reboot,
     "state": Control.state,
+    "people": Control.people,
+    "put": Control.put,
+    "enrol": Control.enrol,
+    "delete_finger": Control.delete_finger,
+    "delete_person": Control.delete_person,
 }

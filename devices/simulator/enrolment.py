@@ -59,7 +59,7 @@ def _enrolment(session: Session, uid: int, user_id: str, finger: int) -> list[Ev
     result = next((result for result in told if result is not None), session.terminal.enrol_result)
     if result == ENROL_NOBODY:
         return []
-    template = SimTemplate(uid, finger, _finger_data(uid, finger)) if result == ENROL_OK else None
+    template = SimTemplate(uid, finger, finger_data(uid, finger)) if result == ENROL_OK else None
     scans = [Event(EVENT_FINGER, b""), Event(EVENT_SCANNED, b"\x64\0")] * (0 if result in (4, 6) else 3)
     return [*scans, _enrolled(result, user_id, finger, template)]
 
@@ -88,8 +88,9 @@ def _enrolled(result: int, user_id: str, finger: int, template: SimTemplate | No
     return Event(EVENT_ENROLLED, struct.pack("<HH9sB", result, size, user_id.encode(), finger), template)
 
 
-def _finger_data(uid: int, finger: int) -> bytes:
-    return b"SS21" + bytes((uid * 31 + finger * 7 + index) % 255 + 1 for index in range(796))
+def finger_data(uid: int, finger: int, turn: int = 0) -> bytes:
+    """What the sensor makes of a finger: another template each time that it is put on."""
+    return b"SS21" + bytes((uid * 31 + finger * 7 + turn * 13 + index) % 255 + 1 for index in range(796))
 
 
 HANDLERS: Final[dict[int, Handler]] = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from devices import protocol as p
 from devices.simulator.answers import ERROR, OK, Handler, Part
-from devices.simulator.spec import SimTemplate
+from devices.simulator.spec import USER_WIDTHS, SimTemplate
 from devices.simulator.state import Clearing
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _UPLOAD_ROW: Final = struct.Struct("<bHbI")
 
 
 def write_user(session: Session, data: bytes) -> list[Part]:
-    session.terminal.put_user_row(data, capacity=session.capacity("users"))
+    _save_user(session, data)
     return OK
 
 
@@ -50,6 +50,7 @@ def take_upload(session: Session, data: bytes) -> list[Part]:
 
 
 def save_upload(session: Session, data: bytes) -> list[Part]:
+    """Keep an upload person by person, then finger by finger: a unit that is full says no, and keeps what it has."""
     upload = bytes(session.upload)
     if struct.unpack("<IHH", data) != (12, 0, 8) or len(upload) != session.upload_size:
         return ERROR
@@ -65,9 +66,19 @@ def save_upload(session: Session, data: bytes) -> list[Part]:
 
 
 def _save_users(session: Session, rows: bytes) -> None:
-    width = 73 if len(rows) % 73 == 0 else 29
-    for start in range(0, len(rows), width):
-        session.terminal.put_user_row(rows[start + 1 : start + width], capacity=session.capacity("users"))
+    own = session.terminal.spec.user_width
+    fitting = [width for width in (own, *USER_WIDTHS) if len(rows) % (1 + width) == 0]
+    if not fitting:
+        raise ValueError(f"{len(rows)} bytes are no rows of people")
+    width = fitting[0]
+    for start in range(0, len(rows), 1 + width):
+        _save_user(session, rows[start + 1 : start + 1 + width])
+
+
+def _save_user(session: Session, row: bytes) -> None:
+    for fault in session.faults:
+        row = fault.keeps_user(row)
+    session.terminal.put_user_row(row, capacity=session.capacity("users"))
 
 
 def _save_templates(session: Session, table: bytes, blobs: bytes) -> None:

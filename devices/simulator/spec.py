@@ -69,6 +69,7 @@ class TerminalSpec:
     punch_capacity: int = 100_000
     face_capacity: int = 0
     pin_width: int = 9
+    fp_version: str = "10"
     encoding: str = "utf-8"
     utc_offset: timedelta = timedelta(0)
     clock_error: timedelta = timedelta(0)
@@ -91,7 +92,7 @@ class TerminalSpec:
             "~DeviceName": self.name,
             "~Platform": self.platform,
             "MAC": self.mac,
-            "~ZKFPVersion": "10",
+            "~ZKFPVersion": self.fp_version,
             "~PIN2Width": str(self.pin_width),
             "IPAddress": "192.168.1.201",
             "NetMask": "255.255.255.0",

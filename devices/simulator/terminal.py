@@ -17,6 +17,7 @@ from devices.protocol import CMD_ACK_OK, CMD_CANCELCAPTURE, CMD_CONNECT, CMD_STA
 from devices.simulator.enrolment import EVENT_PUNCH, punch_event
 from devices.simulator.faults import Fault, Faults
 from devices.simulator.link import Link, LinkLost, TcpLink, UdpLink, play
+from devices.simulator.menu import Menu
 from devices.simulator.session import Session
 from devices.simulator.spec import SimPunch, TerminalSpec
 from devices.simulator.state import SessionRecord, TerminalState, utc_now
@@ -30,8 +31,8 @@ _BLINK: Final = 0.05
 class SimulatedTerminal(TerminalState):
     """``with SimulatedTerminal(spec) as terminal:`` serves on ``terminal.host``, ``terminal.port`` until the end.
 
-    ``faults`` and ``second_connection`` may be assigned at any time. Port 0 takes a free one and keeps it over
-    ``stop()`` and ``start()``.
+    ``faults`` and ``second_connection`` may be assigned at any time; ``menu`` is for who stands at the unit. Port 0
+    takes a free one and keeps it over ``stop()`` and ``start()``.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class SimulatedTerminal(TerminalState):
         self.host = host
         self.port = port
         self.faults = Faults()
+        self.menu = Menu(self)
         self.second_connection = spec.second_connection
         self.reboots = 0
         self._random = random.Random(spec.serial)  # noqa: S311 - session ids, repeatable

@@ -24,7 +24,18 @@ from devices.simulator.faults.wire import (
     SmallFrames,
     StrayEvent,
 )
-from devices.simulator.faults.writing import EnrolmentEnds, Full, LostBetween, Misread, NobodyComes, Pretend, Refuse
+from devices.simulator.faults.writing import (
+    Capitals,
+    EnrolmentEnds,
+    FillsUp,
+    Full,
+    LostBetween,
+    Misread,
+    NobodyComes,
+    Pretend,
+    Refuse,
+    RefuseUpload,
+)
 
 _CLASSES: Final = (
     Silent,
@@ -46,9 +57,12 @@ _CLASSES: Final = (
     JunkPrefix,
     PunchAfter,
     Refuse,
+    RefuseUpload,
     Full,
+    FillsUp,
     Pretend,
     Misread,
+    Capitals,
     LostBetween,
     EnrolmentEnds,
     NobodyComes,
@@ -57,12 +71,14 @@ KINDS: Final[dict[str, type[Fault]]] = {kind.__name__: kind for kind in _CLASSES
 
 __all__ = [
     "KINDS",
+    "Capitals",
     "Close",
     "CountOff",
     "Drip",
     "EnrolmentEnds",
     "Fault",
     "Faults",
+    "FillsUp",
     "ForeignReply",
     "ForeignSession",
     "Full",
@@ -83,6 +99,7 @@ __all__ = [
     "Reboot",
     "Refuse",
     "RefuseKey",
+    "RefuseUpload",
     "RowWidth",
     "Send",
     "ShortSizes",

@@ -91,6 +91,10 @@ class Fault:
         """How many rows of a table there can be."""
         return capacity
 
+    def keeps_user(self, row: bytes) -> bytes:
+        """The row that the unit keeps of a person whom it was sent."""
+        return row
+
     def keeps_templates(self) -> bool:
         """Whether the templates of an upload get onto the unit."""
         return True

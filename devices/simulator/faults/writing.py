@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from devices.protocol import CMD_ACK_ERROR, CMD_SAVE_USERTEMPS, CMD_STARTENROLL
+from devices.protocol import (
+    CMD_ACK_ERROR,
+    CMD_ACK_UNKNOWN,
+    CMD_PREPARE_DATA,
+    CMD_SAVE_USERTEMPS,
+    CMD_STARTENROLL,
+    USER_72,
+)
 from devices.simulator.faults.base import Fault, HangUp, Step
 from devices.simulator.state import Table
 
@@ -29,6 +36,39 @@ class Full(Fault):
 
     def capacity(self, of: Table, capacity: int, held: int) -> int:
         return held if of == self.of else capacity
+
+
+@dataclass(frozen=True, kw_only=True)
+class FillsUp(Fault):
+    """The unit has room for ``at`` rows of that table; its sizes don't say so before it holds them."""
+
+    at: int
+    of: Table = "users"
+    times: int | None = None
+
+    def capacity(self, of: Table, capacity: int, held: int) -> int:
+        return held if of == self.of and held >= self.at else capacity
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefuseUpload(Refuse):
+    """Old firmware, which knows no upload."""
+
+    code: int = CMD_ACK_UNKNOWN
+    command: int | None = CMD_PREPARE_DATA
+    times: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capitals(Fault):
+    """The unit acknowledges the people of an upload, and keeps their names in upper case."""
+
+    command: int | None = CMD_SAVE_USERTEMPS
+    times: int | None = None
+
+    def keeps_user(self, row: bytes) -> bytes:
+        name = slice(11, 35) if len(row) == USER_72.size else slice(8, 16)
+        return row[: name.start] + row[name].upper() + row[name.stop :]
 
 
 class Pretend(Fault):
