@@ -255,4 +255,4 @@ def _in_words(error: ValidationError) -> str:
     if not hasattr(error, "error_dict"):
         return " ".join(error.messages)
     parts = (f"{name.replace('_', ' ')}: {' '.join(told)}" for name, told in error.message_dict.items())
-    return " ".join(parts).capitalize()
+    return " ".join(part[0].upper() + part[1:] for part in parts)
