@@ -16,7 +16,7 @@ from django.db import Error, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Least
 
-from devices.domain import clearing, clocks, commands, schedule
+from devices.domain import clearing, clocks, commands, people, schedule
 from devices.domain.clocks import Correction, DatabaseClock
 from devices.domain.commands import Errands
 from devices.domain.dialling import Bounds, dial
@@ -134,18 +134,19 @@ def _visit_and_record(lease: Lease, trigger: SyncRun.Trigger, bounds: Bounds | N
     reading = _visit(Occasion(device, lease, clock, run, bounds), errands)
     if bounds:
         return reading
-    if reading.error is None:
-        _run_errands(device, lease, errands)
+    if reading.visit is not None:
+        _run_errands(device, lease, errands, reading.visit.sizes)
     if commands.errands_of(device.pk).ids - errands.ids:
         # Asked for during the visit, whose end must not put it off.
         schedule.request_sync([device.pk])
     return reading
 
 
-def _run_errands(device: Device, lease: Lease, errands: Errands) -> None:
+def _run_errands(device: Device, lease: Lease, errands: Errands, sizes: Sizes) -> None:
     """Once everything is stored, each in a conversation of its own; the restart comes last."""
     if errands.clear:
         clearing.clear_log(lease)
+    people.bring_up_to_date(lease, sizes)
     if errands.restart and device.terminal is not None:
         commands.restart(device, device.terminal, lease)
 

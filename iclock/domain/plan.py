@@ -69,7 +69,7 @@ class Agreed:
 
 
 class Policy(NamedTuple):
-    """``first``: the terminal's people were never compared before; then nobody is removed, whatever else is said.
+    """``first``: the terminal's people were never compared before; then no stranger is removed, whatever else is said.
 
     ``fingers``: templates go to and fro; not where the unit doesn't tell its algorithm.
     """
@@ -176,7 +176,7 @@ def _bring(code: str, person: Person, policy: Policy) -> Iterator[Intent]:
 
 def _goes(last: Agreed, policy: Policy) -> bool:
     """Who was placed there by us and isn't wanted any more; a stranger only where the policy says so."""
-    return not policy.first and (last.placed or policy.strangers == Strangers.REMOVED)
+    return last.placed or (policy.strangers == Strangers.REMOVED and not policy.first)
 
 
 def _reconcile(code: str, person: Person, there: Person, last: Agreed, policy: Policy) -> Iterator[Intent]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from iclock.domain.plan import Agreed, Fields, Intent, Kind, Person, Policy, are_alike, now_agreed, plan
+from iclock.domain.plan import Agreed, Fields, Intent, Kind, Person, Policy, are_alike, now_agreed, plan, sending
 from iclock.policy import Direction, Strangers
 
 ANA = Fields(name="Ana", card=7, privilege=0, password="pin")
@@ -60,8 +60,21 @@ def test_who_was_placed_and_is_not_wanted_any_more_is_removed():
 
 @pytest.mark.parametrize("strangers", list(Strangers))
 def test_first_contact_removes_nobody(strangers: Strangers):
-    held, agreed = {"1": Person(ANA), "9": Person(ANA)}, {"1": Agreed(placed=True)}
-    assert planned(held=held, agreed=agreed, policy=Policy(strangers=strangers, first=True)) == []
+    assert planned(held={"1": Person(ANA), "9": Person(ANA)}, policy=Policy(strangers=strangers, first=True)) == []
+
+
+def test_whom_we_put_there_goes_again_although_the_first_contact_was_broken_off():
+    agreed = {"1": sending([Intent(Kind.ADD, "1")], Agreed())}
+    assert planned(held={"1": Person(ANA)}, agreed=agreed, policy=Policy(first=True)) == [Intent(Kind.REMOVE, "1")]
+
+
+def test_the_platforms_word_counts_while_nobody_knows_what_became_of_what_was_sent():
+    ours, theirs = Person(ANA._replace(card=0), {}), Person(ANA, {1: A})
+    intents = [Intent(Kind.UPDATE, "1", ("card",)), Intent(Kind.COPY_FINGER, "1", finger=1)]
+    assert between(theirs, ours, sending(intents, Agreed(True, {**ANA._asdict(), "card": 0}))) == [
+        Intent(Kind.UPDATE, "1", ("card",)),
+        Intent(Kind.DELETE_FINGER, "1", finger=1),
+    ]
 
 
 def test_strangers_go_only_where_the_policy_says_so():

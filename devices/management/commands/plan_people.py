@@ -1,0 +1,56 @@
+"""``manage.py plan_people gate``: what would be done so that a terminal holds the right people. Changes nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from devices.domain.lease import BusyError, hold
+from devices.domain.people import plan_unit
+from devices.driver.errors import TerminalError
+from devices.models import Device
+from iclock.domain.plan import Intent
+from iclock.policy import Direction
+from zkbio.crypto import SealError
+
+
+class Command(BaseCommand):
+    help = "Read the people on a unit, and show what would be done to bring the right ones there. Changes nothing."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("device", help="the id of a registered device")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        device = Device.objects.select_related("terminal__area").filter(key=options["device"]).first()
+        if device is None:
+            raise CommandError(f"There is no device {options['device']!r}. See ./script/manage export_devices.")
+        terminal = device.terminal
+        if terminal is None:
+            raise CommandError(f"{device} was never visited: it isn't known which terminal it is.")
+        try:
+            with hold(device.pk):
+                intents, sides = plan_unit(device, terminal)
+        except BusyError as error:
+            raise CommandError(f"Somebody is talking to {device} just now: try again in a minute.") from error
+        except (TerminalError, SealError) as error:
+            raise CommandError(str(error)) from error
+        held = sum(row.held for row in sides.rows.values())
+        strangers = sum(row.held and not row.placed for row in sides.rows.values())
+        direction = Direction(terminal.direction).value
+        self.stdout.write(
+            f"{terminal}: area {terminal.area}, people go: {direction}, strangers: {terminal.strangers}.\n"
+            f"{len(sides.wanted)} people belong there, {held} are on the unit, {strangers} of them strangers."
+        )
+        for intent in intents:
+            self.stdout.write(_line(intent))
+        for code, row in sorted(sides.rows.items()):
+            if row.refusal:
+                self.stdout.write(f"{code}: {row.refusal}")
+        self.stdout.write(f"{len(intents)} things to do." if intents else "Nothing to do.")
+
+
+def _line(intent: Intent) -> str:
+    """``update 7 card, name``."""
+    what = ", ".join(intent.columns) or ("" if intent.finger is None else f"finger {intent.finger}")
+    return f"{intent.kind.value.replace('_', ' ')} {intent.code} {what}".rstrip()
