@@ -103,8 +103,8 @@ class Reading:
         if len(which) > _TABLE_TRIPS:
             sizes = self.sizes()
             if self._table_trips(sizes.fingers) < len(which):
-                table = self._templates_after(sizes).templates
-                return {key: held.data for held in table if (key := (held.uid, held.finger)) in which}
+                held = {(one.uid, one.finger): one.data for one in self._templates_after(sizes).templates}
+                return {key: held[key] for key in which if key in held}
         asked = {key: self.template(*key) for key in which}
         return {key: data for key, data in asked.items() if data is not None}
 

@@ -90,7 +90,7 @@ class Staffing(Writing):
             user = self._roster(self.sizes()).find(user_id)
             self._bring_fingers(user, fingers)
             self._refresh()
-            kept = self._held({(user.uid, finger) for finger in fingers})
+            kept = self._held([(user.uid, finger) for finger in fingers])
             for outcome in self._judged(user, fingers, kept).values():
                 if outcome is not None:
                     raise outcome

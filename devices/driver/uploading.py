@@ -92,7 +92,7 @@ class Uploading(Removing):
                 except RefusedError:
                     return None
                 users |= self._read_back({user_id: one.user for user_id, one in sent.items()})
-        kept = self._held({(one.user.uid, finger) for one in sent.values() for finger in one.fingers})
+        kept = self._held([(one.user.uid, finger) for one in sent.values() for finger in one.fingers])
         for user_id, one in sent.items():
             fingers[user_id] |= self._judged(one.user, one.fingers, kept)
         return {user_id: _told(users[user_id], upload, fingers.get(user_id)) for user_id, upload in wanted.items()}
@@ -100,16 +100,17 @@ class Uploading(Removing):
     def _leave_behind(self, cargo: Mapping[str, _Cargo], sizes: Sizes) -> dict[str, dict[int, TerminalError | None]]:
         """Take off the fingers for which the unit has no room."""
         left: dict[str, dict[int, TerminalError | None]] = {user_id: {} for user_id in cargo}
-        all_of_them = {(one.user.uid, finger) for one in cargo.values() for finger in one.fingers}
+        all_of_them = [(one.user.uid, finger) for one in cargo.values() for finger in one.fingers]
         if sizes.has_room_for_fingers(len(all_of_them)):
             return left
-        there, room = self._held(all_of_them), sizes.finger_capacity - sizes.fingers
+        there, room = self._held(all_of_them), max(0, sizes.finger_capacity - sizes.fingers)
+        full = self._full_of_fingers(sizes._replace(fingers=sizes.fingers + room))
         for user_id, one in cargo.items():
             for finger in [finger for finger in one.fingers if (one.user.uid, finger) not in there]:
                 room -= 1
                 if room < 0:
                     del one.fingers[finger]
-                    left[user_id][finger] = self._full_of_fingers(sizes)
+                    left[user_id][finger] = full
         return left
 
     def _write_singly(self, wanted: Mapping[str, Upload]) -> dict[str, Written]:
@@ -119,34 +120,31 @@ class Uploading(Removing):
         for start in range(0, len(people), _SINGLY):
             group = people[start : start + _SINGLY]
             users = self.write_users({user_id: wanted[user_id].fields for user_id in group})
-            fingers = self._bring_singly(users, wanted)
+            there = {user_id: user for user_id, user in users.items() if isinstance(user, UnitUser)}
+            fingers = self._bring_singly({user_id: (user, wanted[user_id].fingers) for user_id, user in there.items()})
             written |= {user_id: _told(user, wanted[user_id], fingers.get(user_id)) for user_id, user in users.items()}
         return written
 
     def _bring_singly(
-        self, users: Mapping[str, Outcome], wanted: Mapping[str, Upload]
+        self, wanted: Mapping[str, tuple[UnitUser, Mapping[int, bytes]]]
     ) -> dict[str, dict[int, TerminalError | None]]:
-        """The fingers of those who are there."""
+        """The fingers of people who are there."""
         outcomes: dict[str, dict[int, TerminalError | None]] = {}
-        brought: dict[str, UnitUser] = {}
+        bearers = {user_id: (user, fingers) for user_id, (user, fingers) in wanted.items() if fingers}
+        if not bearers:
+            return outcomes
         with self.disabled():
-            for user_id, user in users.items():
-                if not isinstance(user, UnitUser) or not wanted[user_id].fingers:
-                    continue
+            for user_id, (user, fingers) in bearers.items():
                 try:
-                    self._bring_fingers(user, wanted[user_id].fingers)
-                    brought[user_id] = user
+                    self._bring_fingers(user, fingers)
                 except TerminalError as error:
                     if not error.in_step:
                         raise
-                    outcomes[user_id] = dict.fromkeys(wanted[user_id].fingers, error)
-            if brought:
-                self._refresh()
-        kept = self._held(
-            {(user.uid, finger) for user_id, user in brought.items() for finger in wanted[user_id].fingers}
-        )
-        judged = {user_id: self._judged(user, wanted[user_id].fingers, kept) for user_id, user in brought.items()}
-        return outcomes | judged
+                    outcomes[user_id] = dict.fromkeys(fingers, error)
+            self._refresh()
+        brought = {user_id: one for user_id, one in bearers.items() if user_id not in outcomes}
+        kept = self._held([(user.uid, finger) for user, fingers in brought.values() for finger in fingers])
+        return outcomes | {user_id: self._judged(*one, kept) for user_id, one in brought.items()}
 
 
 def _misfits(fingers: Mapping[int, bytes]) -> dict[int, TerminalError | None]:

@@ -17,8 +17,9 @@ from zk.user import User
 from devices.driver.errors import RefusedError
 from devices.driver.guarded import Address
 from devices.driver.session import TerminalSession, open_session
+from devices.driver.uploading import Upload
 from devices.driver.users import UserFields
-from devices.simulator import SimulatedTerminal, SimUser, TerminalSpec
+from devices.simulator import SimTemplate, SimulatedTerminal, SimUser, TerminalSpec
 from tests.devices.driver.scripted_terminal import Part, ScriptedTerminal
 
 SIZES = (2000, struct.pack("<23i", *([0] * 4), 1, *([0] * 18)))
@@ -74,6 +75,12 @@ def anna() -> User:
             {"c88": [(1501, PRINT + b"\1")]},
         ),
         (
+            lambda session: session.write_people({"1001": Upload(UserFields(), {3: PRINT})}),
+            lambda zk: zk.save_user_template(anna(), [Finger(7, 3, 1, PRINT)]),
+            (1502, 1500, 1501, 110, 1013),
+            {"c88": [(1501, PRINT + b"\1")]},
+        ),
+        (
             lambda session: session.set_clock(datetime(2026, 3, 2, 8, 15, 30)),
             lambda zk: zk.set_time(datetime(2026, 3, 2, 8, 15, 30)),
             (202,),
@@ -111,7 +118,7 @@ def anna() -> User:
             {"c50": [SIZES, SIZES, (2000, bytes(92))]},
         ),
     ],
-    ids=["upload", "clock", "enrolment", "template", "finger deleted", "person", "person deleted"],
+    ids=["upload", "upload of people", "clock", "enrolment", "template", "finger deleted", "person", "person deleted"],
 )
 def test_the_same_bytes(driver: Any, pyzk: Any, commands: tuple[int, ...], after: dict[str, list[Part]]) -> None:
     ours = heard(by_driver(driver), after=after)
@@ -136,3 +143,41 @@ def test_pyzk_reads_what_the_driver_wrote(user_width: int, punch_width: int) -> 
     read = [(user.uid, user.user_id, user.name, user.privilege, user.password, user.card) for user in users]
     assert read == [(3, "3", "Bob", 0, "", 0), (4, "42", "Zoë", 14, "123", 77)]
     assert [(finger.uid, finger.fid, finger.valid, finger.template) for finger in templates] == [(4, 5, 1, PRINT)]
+
+
+@pytest.mark.parametrize(("user_width", "punch_width"), [(72, 40), (28, 8)])
+def test_pyzk_reads_the_people_and_fingers_of_one_upload(user_width: int, punch_width: int) -> None:
+    spec = TerminalSpec(serial="J2", user_width=user_width, punch_width=punch_width, users=(SimUser(3, "3", "Bob"),))
+    wanted = {
+        "42": Upload(UserFields(name="Zoë", privilege=14, password="123", card=77, group=2), {5: PRINT}),
+        "3": Upload(UserFields(name="Rob"), {0: PRINT[1:], 9: PRINT[2:]}),
+        "43": Upload(UserFields(privilege=10, card=78)),
+    }
+    with SimulatedTerminal(spec) as terminal:
+        with open_session(Address(terminal.host, terminal.port, timeout=2, session_seconds=10)) as session:
+            session.write_people(wanted)
+        zk = ZK("127.0.0.1", terminal.port, timeout=5, ommit_ping=True).connect()
+        users, templates = zk.get_users(), zk.get_templates()
+        zk.disconnect()
+
+    read = [(user.uid, user.user_id, user.name, user.privilege, user.password, user.card) for user in users]
+    assert read == [
+        (3, "3", "Rob", 0, "", 0),
+        (4, "42", "Zoë", 14, "123", 77),
+        (5, "43", "NN-43", 10, "", 78),  # what it calls who has no name
+    ]
+    assert [(finger.uid, finger.fid, finger.valid, finger.template) for finger in templates] == [
+        (4, 5, 1, PRINT),
+        (3, 0, 1, PRINT[1:]),
+        (3, 9, 1, PRINT[2:]),
+    ]
+
+
+def test_pyzk_brings_a_person_with_fingers_to_the_same_unit() -> None:
+    with SimulatedTerminal(TerminalSpec(serial="J3", users=(SimUser(7, "1001", "Anna"),))) as terminal:
+        zk = ZK("127.0.0.1", terminal.port, timeout=5, ommit_ping=True).connect()
+        (user,) = zk.get_users()
+        zk.save_user_template(user, [Finger(7, 3, 1, PRINT), Finger(7, 4, 1, PRINT[1:])])
+        zk.disconnect()
+
+        assert terminal.templates() == (SimTemplate(7, 3, PRINT), SimTemplate(7, 4, PRINT[1:]))

@@ -23,6 +23,7 @@ from devices.driver.users import (
     free_uid,
     new_row,
     require_fitting_id,
+    shown_name,
 )
 
 WIDTHS = st.sampled_from([72, 28])
@@ -232,3 +233,34 @@ def test_a_different_password_is_told_without_it() -> None:
     kept = decode_user(changed_row(NOBODY_KNOWN, UserFields(card=7), encoding="UTF-8"), encoding="UTF-8")
 
     assert differences(wanted, kept) == ["card 7 instead of 0", "another password"]
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "encoding", "shown"),
+    [
+        ("José Ángel", 72, "UTF-8", "José Ángel"),
+        ("Jose\u0301", 28, "UTF-8", "José"),
+        ("  Ann\t\u200b \x00", 72, "UTF-8", "Ann"),
+        ("x" * 40, 72, "UTF-8", "x" * 23),
+        ("x" * 40, 28, "UTF-8", "x" * 8),
+        ("éééééééééééé", 72, "UTF-8", "é" * 11),
+        ("张伟", 28, "latin-1", "??"),
+        ("Žofie", 72, "latin-1", "?ofie"),
+        ("张伟张伟张伟", 28, "GBK", "张伟张伟"),
+        ("1234567 9", 28, "UTF-8", "1234567"),
+        ("\ud800", 72, "UTF-8", ""),
+        ("", 72, "UTF-8", ""),
+    ],
+)
+def test_a_name_is_shown_as_the_unit_keeps_it(name: str, width: int, encoding: str, shown: str) -> None:
+    assert shown_name(name, width=width, encoding=encoding) == shown
+
+
+@given(st.text(max_size=40), st.sampled_from([72, 28]), st.sampled_from(["UTF-8", "latin-1", "GBK", "cp1251"]))
+def test_a_shown_name_is_written_and_read_as_it_is(name: str, width: int, encoding: str) -> None:
+    shown = shown_name(name, width=width, encoding=encoding)
+
+    row = changed_row(new_row(1, "1", width=width), UserFields(name=shown), encoding=encoding)
+
+    assert decode_user(row, encoding=encoding).name == shown
+    assert shown_name(shown, width=width, encoding=encoding) == shown

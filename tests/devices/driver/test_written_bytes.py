@@ -12,6 +12,7 @@ import pytest
 from devices.driver.errors import NotKeptError
 from devices.driver.guarded import Address
 from devices.driver.session import TerminalSession, open_session
+from devices.driver.uploading import Upload
 from devices.driver.users import UserFields
 from tests.devices.driver.scripted_terminal import Part, ScriptedTerminal
 
@@ -147,6 +148,47 @@ def test_templates_are_uploaded_with_their_person_in_pieces_of_a_kilobyte() -> N
     assert terminal.said(110) == ["0c 00 00 00 00 00 08 00"]
     commands = [command for command, _data in terminal.heard]
     assert commands[commands.index(1502) :] == [1502, 1500, 1501, 1501, 110, 1013, 88, 88, 1002, 1001]
+
+
+def test_two_people_with_fingers_are_one_upload() -> None:
+    big = bytes(range(1, 251)) * 4  # 1 000 bytes
+    counts = [sizes(1, fingers=9), sizes(1, fingers=9), sizes(2, fingers=12), sizes(2, fingers=12)]
+    prints = [(1501, b"\xa1\xa2\xa3\x01"), (1501, big + b"\x01"), (1501, b"\xb1\xb2\x01")]
+    wanted = {
+        "1001": Upload(UserFields(name="Anne"), {6: b"\xa1\xa2\xa3", 0: big}),
+        "42": Upload(NEW, {5: b"\xb1\xb2"}),
+    }
+    with talk(c50=counts, c1503=[table(ANNA), table(ANNE, BEN)], c88=prints) as (terminal, session):
+        written = session.write_people(wanted)
+
+    assert [one.fingers for one in written.values()] == [{6: None, 0: None}, {5: None}]
+    upload = bytes.fromhex(
+        "92 00 00 00 18 00 00 00 f3 03 00 00"  # 146, 24 and 1 011 bytes
+         "02" + ANNE + "02" + BEN
+        + "02 07 00 16 00 00 00 00 02 07 00 10 05 00 00 00 02 08 00 15 ef 03 00 00"
+        + "03 00 a1 a2 a3 e8 03"
+    ) + big + bytes.fromhex("02 00 b1 b2")  # fmt: skip
+    assert terminal.said(1500) == ["a9 04 00 00"]
+    assert terminal.said(1501) == [upload[:1024].hex(" "), upload[1024:].hex(" ")]
+    assert terminal.said(110) == ["0c 00 00 00 00 00 08 00"]
+    read = [50, 1503, 50]
+    commands = [command for command, _data in terminal.heard]
+    assert commands == [
+        *(1000, 1003, *read, 11, 11, 11),
+        *(1502, 1500, 1501, 1501, 110, 1013, *read, 1002),
+        *(88, 88, 88, 1001),
+    ]
+    assert terminal.said(88) == ["07 00 06", "07 00 00", "08 00 05"]
+
+
+def test_two_people_of_28_bytes_are_one_upload_without_fingers() -> None:
+    counts = [sizes(1), sizes(1), sizes(2)]
+    wanted = {"1001": Upload(UserFields(card=5)), "42": Upload(NEW)}
+    anna = ANNA_28.replace("4e 61 bc 00", "05 00 00 00")
+    with talk(c50=counts, c1503=[table(ANNA_28), table(anna, BEN_28)]) as (terminal, session):
+        assert [type(one.user).__name__ for one in session.write_people(wanted).values()] == ["UnitUser"] * 2
+
+    assert terminal.said(1501) == [bytes.fromhex("3a 00 00 00" + "00" * 8 + "02" + anna + "02" + BEN_28).hex(" ")]
 
 
 def test_a_finger_is_deleted_by_uid_and_index() -> None:
