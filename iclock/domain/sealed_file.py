@@ -94,15 +94,21 @@ class SealedFile:
             raise SealedFileError("The file is damaged: something follows behind its end.")
 
     def _next(self, position: int) -> tuple[int, bytes]:
-        frame = self._file.read(_FRAME.size)
-        kind, size = _FRAME.unpack(frame) if len(frame) == _FRAME.size else (_END, 0)
+        kind, size = _FRAME.unpack(self._whole(_FRAME.size))
         if size > MOST_CHUNK_BYTES + _TAG_BYTES:
             raise SealedFileError("The file is damaged: it announces a part that is too large.")
-        sealed = self._file.read(size)
+        sealed = self._whole(size)
         try:
             return kind, self._box.decrypt(_NONCE.pack(position, kind), sealed, self._head)
         except (InvalidTag, ValueError) as error:
-            raise SealedFileError(_what_is_wrong(position, cut=len(sealed) < size or not frame)) from error
+            damaged = "The file is damaged." if position else "The passphrase is another one, or the file is damaged."
+            raise SealedFileError(damaged) from error
+
+    def _whole(self, size: int) -> bytes:
+        data = self._file.read(size)
+        if len(data) < size:
+            raise SealedFileError("The file is not whole: its end is missing.")
+        return data
 
 
 @contextmanager
@@ -111,12 +117,6 @@ def said_in_words(path: Path, what: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise SealedFileError(f"{path} can't be {what}: {error.strerror or error}.") from error
-
-
-def _what_is_wrong(position: int, *, cut: bool) -> str:
-    if cut:
-        return "The file is not whole: its end is missing."
-    return "The file is damaged." if position else "The passphrase is another one, or the file is damaged."
 
 
 def _frame(box: AESGCM, head: bytes, where: tuple[int, int], chunk: bytes) -> bytes:
