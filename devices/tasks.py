@@ -9,10 +9,11 @@ from typing import Any
 
 from celery import shared_task
 from celery.signals import worker_shutting_down
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 
-from devices.domain import disabling, history, schedule, sync
+from devices.domain import disabling, history, knocking, schedule, sync
 from devices.domain.lease import LeaseLostError
 from devices.driver.guarded import stop_all
 from devices.models import SyncRun
@@ -33,6 +34,22 @@ def sync_device(*, device_id: int) -> None:
     """One visit to one device."""
     with _told_in_a_sentence():
         sync.sync_device(device_id, trigger=SyncRun.Trigger.SCHEDULE)
+
+
+@shared_task(name="devices.knock")
+def knock() -> None:
+    """Queue a visit for each device that answers again. One that is not begun before the next knock stays due."""
+    with _told_in_a_sentence():
+        for device_id in knocking.knock():
+            expires = min(settings.KNOCK_SECONDS, schedule.MESSAGE_SECONDS)
+            sync_device.apply_async(kwargs={"device_id": device_id}, expires=expires)
+
+
+@shared_task(name="devices.call_overlooked")
+def call_overlooked() -> None:
+    """Have devices be visited whose people changed, though the call to them was lost."""
+    with _told_in_a_sentence():
+        schedule.call_overlooked_devices()
 
 
 @shared_task(name="devices.check_locked")

@@ -35,6 +35,8 @@ SEND_SECONDS = env.number("SEND_SECONDS", 60, low=1, high=3600)
 PEOPLE_COMPARE_MINUTES = env.number("PEOPLE_COMPARE_MINUTES", 60, low=1, high=10_080)
 PEOPLE_VISIT_SECONDS = env.number("PEOPLE_VISIT_SECONDS", 20, low=1, high=600)
 TICK_SECONDS = env.number("TICK_SECONDS", 5, low=1, high=60)
+# How often those who answered nobody are asked whether they are back.
+KNOCK_SECONDS = env.number("KNOCK_SECONDS", 5, low=1, high=3_600)
 RUN_HISTORY_DAYS = env.number("RUN_HISTORY_DAYS", 30, low=1, high=3_650)
 OFFLINE_ALARM_MINUTES = env.number("OFFLINE_ALARM_MINUTES", 60, low=1, high=100_000)
 # A clock that is off by more is an alarm; one that shall be set is set when it is off by more than the tolerance.
@@ -247,6 +249,8 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": TICK_SECONDS,
         "options": {"expires": TICK_SECONDS * 2},
     },
+    "knock": {"task": "devices.knock", "schedule": KNOCK_SECONDS, "options": {"expires": KNOCK_SECONDS}},
+    "call-overlooked": {"task": "devices.call_overlooked", "schedule": 60, "options": {"expires": 60}},
     "expire-commands": {"task": "iclock.expire_commands", "schedule": 60, "options": {"expires": 60}},
     "expire-enrolments": {"task": "iclock.expire_enrolments", "schedule": 30, "options": {"expires": 30}},
     "purge-enrolments": {"task": "iclock.purge_enrolments", "schedule": 3600, "options": {"expires": 3600}},

@@ -35,6 +35,7 @@ _RETRY_SECONDS: Final = 5
 # By their codes, what goes wrong with a device. The driver's own English sentences say more, but not to everybody.
 _REASONS: Final[Mapping[str, str | Promise]] = {
     "unreachable": gettext_lazy("The device can't be reached: is it switched on, and is its address right?"),
+    "broken_off": gettext_lazy("The connection broke in the middle of an answer."),
     "timeout": gettext_lazy("The device took too long to answer."),
     "comm_key": gettext_lazy("The device refuses the password."),
     "protocol": gettext_lazy("The device gave an answer that can't be understood."),

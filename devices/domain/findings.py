@@ -26,7 +26,7 @@ _HALF_HOUR: Final = timedelta(minutes=30)
 _FARTHEST: Final = timedelta(hours=26)
 
 _BROKEN: Final[Mapping[str, str]] = {
-    "unreachable": gettext_noop("The connection broke in the middle of an answer."),
+    "broken_off": gettext_noop("The connection broke in the middle of an answer."),
     "timeout": gettext_noop("The device took too long to answer."),
     "protocol": gettext_noop("The device gave an answer that can't be understood."),
     "miscount": gettext_noop("What the device sent doesn't agree with its own count."),
@@ -34,7 +34,7 @@ _BROKEN: Final[Mapping[str, str]] = {
     "stopped": gettext_noop("The conversation was ended because the server stops."),
 }
 _MEND: Final[Mapping[str, str]] = {
-    "unreachable": gettext_noop("Look at its cable and its network, and check again."),
+    "broken_off": gettext_noop("Look at its cable and its network, and check again."),
     "timeout": gettext_noop("Give it a longer timeout, or look at its network; if it goes on, restart the unit."),
     "protocol": gettext_noop("Restart the unit; if it goes on, its firmware is not known here: report its model."),
     "miscount": gettext_noop(

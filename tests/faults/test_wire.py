@@ -113,12 +113,12 @@ def fails_and_heals(fault: Fault, code: str, *, udp: bool = False, widths: tuple
 
 @all_generations
 def test_row_1_a_fin_in_mid_chunk(widths: tuple[int, int]) -> None:
-    fails_and_heals(Close(command=READ, after=10_000), "unreachable", widths=widths)
+    fails_and_heals(Close(command=READ, after=10_000), "broken_off", widths=widths)
 
 
 @all_generations
 def test_row_2_a_reset_in_mid_chunk(widths: tuple[int, int]) -> None:
-    fails_and_heals(Close(command=READ, after=10_000, reset=True), "unreachable", widths=widths)
+    fails_and_heals(Close(command=READ, after=10_000, reset=True), "broken_off", widths=widths)
 
 
 @both_transports

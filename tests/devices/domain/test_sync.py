@@ -175,9 +175,9 @@ def test_an_empty_terminal_is_not_asked_for_its_log(add_device: Callable[..., De
     ("fault", "code", "words"),
     [
         (Silent(command=protocol.CMD_CONNECT), "timeout", "stopped answering for 1 s"),
-        (Close(command=READ, after=30_000), "unreachable", "closed the connection in the middle of an answer"),
-        (Close(command=READ, after=30_000, reset=True), "unreachable", "broke the connection"),
-        (Close(command=protocol.CMD_GET_FREE_SIZES, after=5), "unreachable", "closed the connection in the middle"),
+        (Close(command=READ, after=30_000), "broken_off", "closed the connection in the middle of an answer"),
+        (Close(command=READ, after=30_000, reset=True), "broken_off", "broke the connection"),
+        (Close(command=protocol.CMD_GET_FREE_SIZES, after=5), "broken_off", "closed the connection in the middle"),
         (Garbage(command=protocol.CMD_GET_FREE_SIZES), "protocol", "a web server answers (HTTP)"),
         (ShortSizes(times=1), "protocol", "short answer about its sizes"),
         (CountOff(times=4), "miscount", "counts 3001 rows but delivered"),
