@@ -14,7 +14,16 @@ from django.utils import timezone
 
 from devices.models import Device, SyncRun
 from iclock.domain.alarms import raise_alarm
-from iclock.models import Alarm, Biodata, QuarantinedRecord, Terminal, TerminalCommand, Transaction
+from iclock.models import (
+    Alarm,
+    Biodata,
+    PersonIntent,
+    QuarantinedRecord,
+    Terminal,
+    TerminalCommand,
+    TerminalPerson,
+    Transaction,
+)
 from iclock.punch import Source
 from personnel.models import Area, AreaLimit, Department, Employee, Resignation, StaffToken
 from zkbio.accounts.domain.tokens import live_token
@@ -23,7 +32,7 @@ from zkbio.accounts.models import User
 pytestmark = pytest.mark.django_db
 
 LIMITED = [Area, Employee, Resignation, StaffToken, Terminal, TerminalCommand, Transaction, Biodata, QuarantinedRecord]
-LIMITED += [Alarm, Device, SyncRun]
+LIMITED += [Alarm, Device, SyncRun, TerminalPerson, PersonIntent]
 SITES = [f"admin:{model._meta.app_label}_{model._meta.model_name}" for model in LIMITED]
 
 
@@ -43,6 +52,8 @@ def make_site(name: str) -> Site:
     terminal = Terminal.objects.create(sn=name, alias=name, area=area)
     TerminalCommand.objects.create(terminal=terminal, kind="reboot", result=name)
     raise_alarm(terminal, Alarm.Kind.AWAY, name)
+    TerminalPerson.objects.create(terminal=terminal, emp_code=f"9{name}", held=True, held_fields={"name": name})
+    PersonIntent.objects.create(terminal=terminal, emp_code=name, kind="add", done=True)
     template = Biodata(employee=person, bio_type=1, bio_no=0, major_ver="10", sn=name)
     template.template = b"ridges"
     template.save()
@@ -135,6 +146,8 @@ def test_an_id_from_outside_can_not_be_chosen(inside: Site, outside: Site, limit
         "heartbeat": 10,
         "transfer_time": "00:00",
         "transfer_interval": 1,
+        "direction": "both",
+        "strangers": "kept",
     }
 
     page = limited.post(address, typed)

@@ -18,7 +18,17 @@ from django.urls import reverse
 from django.utils import timezone
 
 from devices.models import Device, SyncRun
-from iclock.models import Alarm, Biodata, QuarantinedRecord, Terminal, TerminalCommand, TerminalPresence, Transaction
+from iclock.models import (
+    Alarm,
+    Biodata,
+    PersonIntent,
+    QuarantinedRecord,
+    Terminal,
+    TerminalCommand,
+    TerminalPerson,
+    TerminalPresence,
+    Transaction,
+)
 from iclock.punch import Source
 from personnel.models import Area, AttributeDefinition, Department, Employee, Position, Resignation, StaffToken
 from zkbio.accounts.domain.audit import record
@@ -28,6 +38,7 @@ from zkbio.accounts.models import ApiToken, User
 HOSTILE = "<script>x</script>{{7}}"
 COMM_KEY, PIN = 3_141_592_653, "27182818"
 TEMPLATE = b"ridges and minutiae"
+HELD_DIGEST = "3141592653589793238462643383279502884197"
 
 pytestmark = pytest.mark.django_db
 
@@ -57,6 +68,11 @@ def make_row_of_everything(number: int) -> dict[str, str]:
     TerminalPresence.objects.create(terminal=terminal, online=True, since=now, last_activity=now)
     Alarm.objects.create(terminal=terminal, kind="away", sentence=tag, opened_at=now)
     TerminalCommand.objects.create(terminal=terminal, kind="reboot", result=tag, created_by=user)
+    held = {"name": tag, "card": 7, "privilege": 0, "password": HELD_DIGEST, "disabled": False}
+    there = TerminalPerson(terminal=terminal, emp_code=f"9{number}", held=True, held_fields=held, refusal=tag)
+    there.held_fingers = there.agreed_fingers = {"3": HELD_DIGEST}
+    there.save()
+    PersonIntent.objects.create(terminal=terminal, emp_code=tag[:24], kind="add", done=False, sentence=tag)
     template = Biodata(employee=person, bio_type=1, bio_no=number, major_ver="10", sn=tag)
     template.template = TEMPLATE
     template.save()
@@ -102,7 +118,7 @@ def make_row_of_everything(number: int) -> dict[str, str]:
     digest = ApiToken.objects.get(user=user).digest
     hashes = {"hash": person.self_password, "hash's end": person.self_password[-16:], "token digest": digest}
     secrets = {"token": token, "staff token": read_token(staff_token)}
-    secrets["template"] = TEMPLATE.decode()
+    secrets["template"], secrets["digest on a terminal"] = TEMPLATE.decode(), HELD_DIGEST
     return {**secrets, "comm key": str(COMM_KEY), "PIN": PIN, **written, **hashes}
 
 
@@ -132,9 +148,11 @@ def test_every_model_that_people_care_for_has_pages():
         "devices.SyncRun",
         "iclock.Alarm",
         "iclock.Biodata",
+        "iclock.PersonIntent",
         "iclock.QuarantinedRecord",
         "iclock.Terminal",
         "iclock.TerminalCommand",
+        "iclock.TerminalPerson",
         "iclock.Transaction",
         "personnel.Area",
         "personnel.AttributeDefinition",
@@ -152,8 +170,10 @@ READ_ONLY = {
     "devices.SyncRun",
     "iclock.Alarm",
     "iclock.Biodata",
+    "iclock.PersonIntent",
     "iclock.QuarantinedRecord",
     "iclock.TerminalCommand",
+    "iclock.TerminalPerson",
     "iclock.Transaction",
     "personnel.StaffToken",
 }
@@ -269,6 +289,9 @@ SECRETS = [
     ("iclock.Terminal", "device__comm_key_sealed"),
     ("iclock.Transaction", "emp__self_password"),
     ("iclock.QuarantinedRecord", "raw"),
+    ("iclock.TerminalPerson", "held_fields__password"),
+    ("iclock.TerminalPerson", "held_fingers"),
+    ("iclock.TerminalPerson", "terminal__device__comm_key_sealed"),
 ]
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from django import forms
 from django.contrib import admin
@@ -88,6 +88,21 @@ class VisibleRelatedFilter(admin.RelatedOnlyFieldListFilter):
         asked, offered = self.lookup_val or (), {str(pk) for pk, _label in self.lookup_choices}
         found: QuerySet[Any] | None = super().queryset(request, queryset)
         return found if found is None or offered.issuperset(asked) else found.none()
+
+
+class StatesFilter(admin.SimpleListFilter):
+    """By a state of which one is chosen as long as nobody chooses: that of ``states`` with None."""
+
+    states: ClassVar[Mapping[str | None, str]]
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(value, title) for value, title in self.states.items() if value]
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for value, title in self.states.items():
+            chosen = {self.parameter_name: value} if value else {}
+            address = changelist.get_query_string(chosen, [] if value else [self.parameter_name])
+            yield {"selected": self.value() == value, "query_string": address, "display": title}
 
 
 class ReadOnlyAdmin(DeclaredFiltersAdmin[M]):

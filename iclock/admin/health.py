@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html_join
 
 from iclock.domain.belonging import count_belonging
 from iclock.domain.clearing import count_stored_of
 from iclock.domain.health import Filled, drift_in_words, grouped
-from iclock.models import Alarm, Terminal
+from iclock.models import Alarm, SyncMark, Terminal, TerminalPerson
 from iclock.models.terminal import State
+from iclock.policy import Direction
 from zkbio.admin import TypedColumnsAdmin, second
 
 
@@ -50,13 +52,37 @@ class OpenAlarmFilter(admin.SimpleListFilter):
                 return queryset
 
 
+class PeopleFilter(admin.SimpleListFilter):
+    """By how far their people are."""
+
+    title = "people"
+    parameter_name = "people"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("waiting", "Wait to be brought up to date"), ("error", "Broken off"), ("unknown", "Unknown people")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        match self.value():
+            case "waiting":
+                return queryset.filter(sync_mark__wanted__gt=F("sync_mark__done"))
+            case "error":
+                return queryset.filter(sync_mark__isnull=False).exclude(sync_mark__error="")
+            case "unknown":
+                return queryset.filter(Exists(TerminalPerson.objects.unknown().filter(terminal=OuterRef("pk"))))
+            case _:
+                return queryset
+
+
 class HealthAdmin(TypedColumnsAdmin[Terminal]):
     """Rows need ``with_state()`` and ``annotate_terminals()``; a terminal that never spoke has no row of presence."""
 
     presence = ("state", "alarms", "since", "last_heard", "last_push")
     unit = ("ip_address", "terminal_name", "platform", "fw_ver", "push_ver", "clock")
     punch_log = ("punches", "punches_here", "complete_until")
-    people_there = ("people", "belonging", "synchronised", "fingerprints", "faces", "palm_count")
+    people_there = (
+        *("people", "belonging", "synchronised", "compared", "carried_out", "people_lists"),
+        *("fp_version", "fingerprints", "faces", "palm_count"),
+    )
 
     @admin.display(description="state", ordering="state")
     def state(self, terminal: Any) -> str:
@@ -124,6 +150,44 @@ class HealthAdmin(TypedColumnsAdmin[Terminal]):
         if expected == there:
             return numbers
         return f"{numbers}: {grouped(abs(expected - there))} {'missing' if expected > there else 'more'}"
+
+    @admin.display(description="brought up to date")
+    def synchronised(self, terminal: Terminal) -> str:
+        mark: SyncMark | None = getattr(terminal, "sync_mark", None)
+        if terminal.direction == Direction.OFF:
+            return "Its people are its own"
+        if mark is None or not (mark.pending or mark.error):
+            return "Up to date"
+        waiting = f"Waiting since {second(mark.wanted_at)}" if mark.pending else ""
+        return " ".join(filter(None, [waiting, mark.error and f"Broken off: {mark.error}"]))
+
+    @admin.display(description="compared with the unit")
+    def compared(self, terminal: Terminal) -> str:
+        mark: SyncMark | None = getattr(terminal, "sync_mark", None)
+        return second(mark.compared_at) if mark and mark.compared_at else "Never"
+
+    @admin.display(description="changes of the last comparison")
+    def carried_out(self, terminal: Terminal) -> str:
+        mark: SyncMark | None = getattr(terminal, "sync_mark", None)
+        return f"{grouped(mark.carried_out)} of {grouped(mark.planned)} carried out" if mark else "-"
+
+    @admin.display(description="who is there")
+    def people_lists(self, terminal: Terminal) -> str:
+        """What the lists say that its links lead to."""
+        of_it = f"?terminal__id__exact={terminal.pk}"
+        people, changes = (reverse(f"admin:iclock_{name}_changelist") for name in ("terminalperson", "personintent"))
+        counts = TerminalPerson.objects.filter(terminal=terminal).aggregate(
+            there=Count("pk", filter=Q(held=True)),
+            unknown=Count("pk", filter=Q(held=True, placed=False)),
+            refused=Count("pk", filter=~Q(refusal="")),
+        )
+        links = (
+            (f"{people}{of_it}&shown=all", f"{grouped(counts['there'])} on the unit"),
+            (f"{people}{of_it}", f"{grouped(counts['unknown'])} unknown"),
+            (f"{people}{of_it}&shown=refused", f"{grouped(counts['refused'])} not as they should be"),
+            (f"{changes}{of_it}", "what was done"),
+        )
+        return format_html_join(", ", '<a href="{}">{}</a>', links)
 
 
 def _presence(terminal: Terminal, field: str) -> str:

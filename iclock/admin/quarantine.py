@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from django import forms
 from django.conf import settings
@@ -16,7 +16,7 @@ from django.template.response import TemplateResponse
 from iclock.domain.quarantine import assign, decode, is_assignable, retry
 from iclock.models import QuarantinedRecord
 from personnel.models import Employee
-from zkbio.admin import GrowingAdmin, second, visible_rows
+from zkbio.admin import GrowingAdmin, StatesFilter, second, visible_rows
 from zkbio.api.errors import Unavailable
 from zkbio.api.exports import export_answer
 from zkbio.api.streams import BATCH_ROWS, let_connection_go
@@ -28,21 +28,10 @@ MOST_ASSIGNED: Final = 200
 EXPORTED: Final = ("terminal", "reason", "source", "times", "first seen", "last seen", "released", "bytes in hex")
 
 
-class ReleasedFilter(admin.SimpleListFilter):
-    """Open ones unless others are asked for."""
-
+class ReleasedFilter(StatesFilter):
     title = "state"
     parameter_name = "state"
-    states: Final[Mapping[str | None, str]] = {None: "Open", "released": "Released", "all": "All"}
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(value, title) for value, title in self.states.items() if value]
-
-    def choices(self, changelist: Any) -> Iterator[Any]:
-        for value, title in self.states.items():
-            chosen = {self.parameter_name: value} if value else {}
-            address = changelist.get_query_string(chosen, [] if value else [self.parameter_name])
-            yield {"selected": self.value() == value, "query_string": address, "display": title}
+    states: ClassVar[Mapping[str | None, str]] = {None: "Open", "released": "Released", "all": "All"}
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset if self.value() == "all" else queryset.filter(released_at__isnull=self.value() != "released")

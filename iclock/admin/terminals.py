@@ -13,9 +13,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from iclock.admin.clearing import clear_log, may_clear_log
-from iclock.admin.health import HealthAdmin, OpenAlarmFilter, StateFilter
+from iclock.admin.health import HealthAdmin, OpenAlarmFilter, PeopleFilter, StateFilter
 from iclock.admin.usb import UsbImportPage
 from iclock.domain.commands import Kind, clear_commands, queue_commands
+from iclock.domain.comparing import compare_now
 from iclock.domain.marks import mark
 from iclock.domain.terminals import (
     approve_terminals,
@@ -25,8 +26,9 @@ from iclock.domain.terminals import (
     mark_edited,
     remove_terminals,
 )
-from iclock.models import Alarm, SyncMark, Terminal, TerminalCommand
-from zkbio.admin import VisibleRelatedFilter, second, visible_rows
+from iclock.domain.unknown_people import judge_strangers
+from iclock.models import Alarm, Enrolment, PersonIntent, Terminal, TerminalCommand, TerminalPerson
+from zkbio.admin import VisibleRelatedFilter, visible_rows
 
 _PER_PAGE: Final = 100
 
@@ -54,23 +56,27 @@ class TerminalAdmin(UsbImportPage, HealthAdmin):
         "last_heard",
         "complete_until",
         "people",
+        "synchronised",
         "punches",
     )
     list_display_links = ("alias", "sn")
-    list_select_related = ("area", "presence")
+    list_select_related = ("area", "presence", "sync_mark")
     list_filter = (
         StateFilter,
         OpenAlarmFilter,
+        PeopleFilter,
         "admission",
         ("area", VisibleRelatedFilter),
         "is_attendance",
         "corrects_clock",
+        "direction",
+        "strangers",
     )
     list_per_page = _PER_PAGE
     search_fields = ("alias", "sn", "ip_address", "terminal_name", "fw_ver")
     search_help_text = "A name, a serial number, an address, a model or a firmware, or a part of it."
     autocomplete_fields = ("area",)
-    actions = ("read_now", "reboot", "cancel_waiting", "approve", "block", clear_log)
+    actions = ("read_now", "compare_people", "reboot", "cancel_waiting", "approve", "block", clear_log)
     readonly_fields = (
         *HealthAdmin.presence,
         "dialled_as",
@@ -81,13 +87,14 @@ class TerminalAdmin(UsbImportPage, HealthAdmin):
     )
     entered = (
         (None, {"fields": ("sn", "alias", "area", "time_zone", "admission", "is_attendance")}),
+        ("People", {"fields": ("direction", "strangers")}),
         ("Health", {"fields": ("corrects_clock", "away_minutes")}),
         ("PUSH", {"classes": ("collapse",), "fields": ("heartbeat", "transfer_time", "transfer_interval")}),
     )
     reported = (
         ("Presence", {"fields": (*HealthAdmin.presence, "dialled_as")}),
         ("Punches", {"fields": HealthAdmin.punch_log}),
-        ("People", {"fields": HealthAdmin.people_there}),
+        ("People on it", {"fields": HealthAdmin.people_there}),
         ("Unit, as it last said", {"fields": (*HealthAdmin.unit, "created_at")}),
     )
 
@@ -110,12 +117,14 @@ class TerminalAdmin(UsbImportPage, HealthAdmin):
             mark_edited(obj, form.changed_data)
         else:
             mark([obj.pk])
+        if not {"direction", "strangers"}.isdisjoint(form.changed_data):
+            judge_strangers(obj)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Commands and alarms go with their terminal, though no hand deletes them one by one; its punches stay."""
+        """What hangs on a terminal goes with it, though no hand deletes it piece by piece; its punches stay."""
         terminals = list(objs)
         counts = {Terminal._meta.verbose_name_plural: len(terminals)}
-        for model in (TerminalCommand, Alarm):
+        for model in (TerminalCommand, Alarm, TerminalPerson, PersonIntent, Enrolment):
             counts[model._meta.verbose_name_plural] = model._default_manager.filter(terminal__in=terminals).count()
         missing = set() if self.has_delete_permission(request) else {Terminal._meta.verbose_name}
         return [str(terminal) for terminal in terminals], counts, missing, []
@@ -129,6 +138,11 @@ class TerminalAdmin(UsbImportPage, HealthAdmin):
     @admin.action(description="Read now", permissions=["change"])
     def read_now(self, request: HttpRequest, queryset: QuerySet[Terminal]) -> None:
         self._queue(request, queryset, Kind.UPLOAD_TRANSACTION)
+
+    @admin.action(description="Compare people now", permissions=["change"])
+    def compare_people(self, request: HttpRequest, queryset: QuerySet[Terminal]) -> None:
+        compare_now(list(queryset.values_list("pk", flat=True)))
+        self.message_user(request, "Their people are compared at the next visit.", messages.SUCCESS)
 
     @admin.action(description="Reboot", permissions=["change"])
     def reboot(self, request: HttpRequest, queryset: QuerySet[Terminal]) -> None:
@@ -160,8 +174,3 @@ class TerminalAdmin(UsbImportPage, HealthAdmin):
         if device is None:
             return "-"
         return format_html('<a href="{}">{}</a>', reverse("admin:devices_device_change", args=[device.pk]), device)
-
-    @admin.display(description="brought up to date")
-    def synchronised(self, terminal: Terminal) -> str:
-        waiting = SyncMark.objects.pending().filter(terminal=terminal.pk).first()
-        return f"Waiting since {second(waiting.wanted_at)}" if waiting else "Up to date"

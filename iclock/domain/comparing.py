@@ -8,11 +8,12 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models.functions import Now
+from django.db.models.functions import Collate, Now
 from django.utils import timezone
 
 from iclock.domain.belonging import belonging_to
 from iclock.domain.marks import hold_terminals
+from iclock.domain.marks import mark as mark_changed
 from iclock.domain.plan import Intent
 from iclock.models import SyncMark, Terminal, TerminalPerson
 from iclock.policy import Direction
@@ -20,6 +21,17 @@ from iclock.policy import Direction
 # Templates are long; one that was enrolled once more at the terminal's menu doesn't move its counters.
 _FINGERS_EVERY: Final = timedelta(days=1)
 _LONGEST: Final = 300
+
+
+def compare_now(terminal_ids: Collection[int]) -> None:
+    """Have these terminals compared at once, their fingers too, and what was refused there tried again."""
+    with transaction.atomic():
+        mark_changed(terminal_ids)
+        SyncMark.objects.filter(terminal__in=terminal_ids).update(fingers_read_at=None)
+        refused = TerminalPerson.objects.filter(terminal__in=terminal_ids, retry_at__isnull=False)
+        # In the order in which whoever reconciles a terminal writes them.
+        locked = refused.order_by("terminal_id", Collate("emp_code", "C")).select_for_update(no_key=True)
+        TerminalPerson.objects.filter(pk__in=[row.pk for row in locked.only("pk")]).update(retry_at=None)
 
 
 def is_due(terminal: Terminal, *, people: int, fingers: int) -> bool:

@@ -6,7 +6,10 @@ from typing import Any, Final
 
 from zkbio.accounts.domain.groups import share
 
-_READ: Final = ("terminal", "transaction", "biodata", "terminalcommand", "alarm", "enrolment")
+_READ: Final = (
+    *("terminal", "transaction", "biodata", "terminalcommand", "alarm", "enrolment"),
+    *("terminalperson", "personintent"),
+)
 
 
 def share_after_migrate(*, using: str = "default", **_signal: Any) -> None:

@@ -104,6 +104,8 @@ def test_the_clock_and_the_limit_are_entered_by_hand(admin_client: Client, gate:
         "heartbeat": "10",
         "transfer_time": "00:00;14:05",
         "transfer_interval": "1",
+        "direction": "both",
+        "strangers": "kept",
     }
     page = f"{TERMINALS}{gate.pk}/change/"
 

@@ -138,7 +138,8 @@ def test_a_terminal_keeps_its_serial_number(admin_client):
     terminal = Terminal.objects.create(sn="SN1", alias="Door")
     typed = {"sn": "SN2", "alias": "Gate", "area": 1, "time_zone": "UTC+05:30", "admission": "approved"}
     page = reverse("admin:iclock_terminal_change", args=[terminal.pk])
-    admin_client.post(page, {**typed, "heartbeat": 10, "transfer_time": "00:00", "transfer_interval": 1})
+    typed |= {"heartbeat": 10, "transfer_time": "00:00", "transfer_interval": 1}
+    admin_client.post(page, {**typed, "direction": "both", "strangers": "kept"})
     terminal.refresh_from_db()
     assert (terminal.sn, terminal.alias, terminal.time_zone) == ("SN1", "Gate", "UTC+05:30")
 
@@ -147,7 +148,7 @@ def test_what_a_unit_reports_is_not_typed(admin_client):
     terminal = Terminal.objects.create(sn="SN1", alias="Door", ip_address="10.0.0.5", fp_count=12)
     page = admin_client.get(reverse("admin:iclock_terminal_change", args=[terminal.pk]))
     typed = ["alias", "area", "time_zone", "admission", "is_attendance", "corrects_clock", "away_minutes"]
-    typed += ["heartbeat", "transfer_time", "transfer_interval"]
+    typed += ["direction", "strangers", "heartbeat", "transfer_time", "transfer_interval"]
     assert sorted(page.context["adminform"].form.fields) == sorted(typed)
     assert [label in page.text for label in ("IP address:", "Fingerprints:", "10.0.0.5")] == [True, True, True]
     assert "Fingerprints:" not in admin_client.get("/admin/iclock/terminal/add/").text

@@ -27,6 +27,8 @@ ENTERED = {
     "heartbeat": "10",
     "transfer_time": "00:00;14:05",
     "transfer_interval": "1",
+    "direction": "both",
+    "strangers": "kept",
 }
 
 

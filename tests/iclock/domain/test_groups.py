@@ -20,8 +20,10 @@ def test_readers_view() -> None:
         "view_alarm",
         "view_biodata",
         "view_enrolment",
+        "view_personintent",
         "view_terminal",
         "view_terminalcommand",
+        "view_terminalperson",
         "view_transaction",
     ]
 
@@ -34,7 +36,9 @@ def test_writers_change_terminals_and_neither_delete_punches_nor_clear_terminals
         "view_alarm",
         "view_biodata",
         "view_enrolment",
+        "view_personintent",
         "view_terminal",
         "view_terminalcommand",
+        "view_terminalperson",
         "view_transaction",
     ]
