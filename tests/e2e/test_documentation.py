@@ -117,6 +117,17 @@ def test_a_backup_can_be_made_and_restored(launch: Launch, gate: SimulatedTermin
     assert (checkout / "zkbio.dump").stat().st_size > 10_000
 
 
+def test_templates_can_be_backed_up_and_restored(launch: Launch, gate: SimulatedTerminal, checkout: Path) -> None:
+    (script,) = [block for block in commands("docs/operations.md") if "backup_templates" in block]
+    (checkout / "passphrase.txt").write_text("correct horse battery\n")
+
+    done = run(script, launch, gate, checkout)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Templates written to templates.sealed: " in done.stdout
+    assert "\nRestored: 0 new, 0 replaced, " in done.stdout
+
+
 def test_the_simulators_command_starts_a_terminal(tmp_path: Path) -> None:
     (script,) = [script for script in commands("docs/devices.md") if "devices.simulator" in script]
     words = script.replace("4370", str(free_port())).split()

@@ -10,13 +10,25 @@ from django.conf import settings
 from django.db import connection
 from django.test import override_settings
 
-from iclock.tasks import check_away, mail_alarms, purge_alarms, purge_released
+from iclock.tasks import (
+    check_away,
+    expire_enrolments,
+    forget_templates,
+    mail_alarms,
+    purge_alarms,
+    purge_enrolments,
+    purge_released,
+)
 from tests.post import Inbox, mail_server
 from zkbio.celery import app
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("task", [check_away, mail_alarms, purge_alarms, purge_released])
+@pytest.mark.parametrize(
+    "task",
+    [check_away, expire_enrolments, forget_templates, mail_alarms, purge_alarms, purge_enrolments, purge_released],
+)
+@override_settings(TEMPLATE_RETENTION_DAYS=1)
 def test_a_database_that_does_not_answer_is_one_sentence(
     task: Callable[[], None], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -24,7 +36,7 @@ def test_a_database_that_does_not_answer_is_one_sentence(
     other.set_autocommit(False)
     try:
         with mail_server(Inbox()), other.cursor() as theirs, connection.cursor() as ours:
-            theirs.execute("LOCK TABLE iclock_alarm, iclock_quarantinedrecord")
+            theirs.execute("LOCK TABLE iclock_alarm, iclock_biodata, iclock_enrolment, iclock_quarantinedrecord")
             ours.execute("SET lock_timeout = '20ms'")
             task()
     finally:
@@ -39,7 +51,18 @@ def test_a_database_that_does_not_answer_is_one_sentence(
 
 @override_settings(ALARM_MAIL_TO=[])
 @pytest.mark.django_db
-@pytest.mark.parametrize("name", ["check-away", "mail-alarms", "purge-alarms", "purge-released"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "check-away",
+        "expire-enrolments",
+        "forget-templates",
+        "mail-alarms",
+        "purge-alarms",
+        "purge-enrolments",
+        "purge-released",
+    ],
+)
 def test_a_tick_finds_its_task_and_waits_no_longer_than_the_next(name: str) -> None:
     entry: Any = settings.CELERY_BEAT_SCHEDULE[name]
     app.loader.import_default_modules()

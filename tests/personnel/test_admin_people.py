@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import Permission
-from django.test import Client
+from django.test import Client, override_settings
 from django.urls import reverse
 
 from personnel.models import Area, AttributeDefinition, Department, Employee, Position
+from personnel.signals import templates_withdrawn
 from zkbio.accounts.models import User
 
 pytestmark = pytest.mark.django_db
@@ -55,6 +56,26 @@ def test_secrets_are_removed_on_request(admin_client, person):
     admin_client.post(change(person), form(clear_device_password="on", clear_self_password="on"))
     person.refresh_from_db()
     assert (person.device_password_sealed, person.self_password) == (None, "")
+
+
+@override_settings(BIOMETRIC_CONSENT=True)
+def test_the_consent_to_biometrics_is_given_and_taken_back(admin_client, person):
+    withdrawn = []
+
+    def hear(employees, kinds, **_news):
+        withdrawn.append(([each.pk for each in employees], kinds))
+
+    templates_withdrawn.connect(hear)
+    try:
+        admin_client.post(change(person), form(biometric_consent="on"))
+        given = Employee.objects.get().biometric_consent
+        kept = list(withdrawn)
+        admin_client.post(change(person), form())
+    finally:
+        templates_withdrawn.disconnect(hear)
+
+    assert (given, kept, Employee.objects.get().biometric_consent) == (True, [], False)
+    assert withdrawn == [([person.pk], {"finger_print", "face", "finger_vein", "palm"})]
 
 
 @pytest.mark.parametrize(
