@@ -21,6 +21,7 @@ class Removing(Staffing):
         """Remove people with all their fingers: each one's outcome is what was there, or why it still is.
 
         An outcome is UnknownUserError, UnfitError, RefusedError or NotKeptError; an error of the session is raised.
+        Each costs a round trip, and nobody can use the unit meanwhile: who has many, brings them in groups.
         """
         outcomes: dict[str, Outcome] = {}
         with self.disabled():

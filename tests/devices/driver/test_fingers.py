@@ -31,6 +31,7 @@ from devices.simulator import (
     EnrolmentEnds,
     Fault,
     Faults,
+    FillsUp,
     Full,
     Latency,
     LostBetween,
@@ -155,6 +156,15 @@ def test_a_finger_that_is_there_is_replaced_on_a_full_unit(terminal: SimulatedTe
         session.write_templates("1001", {1: b"better"})
 
     assert terminal.template(7, 1) == SimTemplate(7, 1, b"better")
+
+
+def test_a_unit_that_fills_up_in_the_middle_of_a_hand_is_full_in_words(terminal: SimulatedTerminal) -> None:
+    terminal.faults = Faults(FillsUp(of="templates", at=13))
+
+    with talk(terminal) as session, pytest.raises(FullError, match="holds 13 of 13 fingers"):
+        session.write_templates("1001", {2: b"two", 3: b"three"})
+
+    assert terminal.counts().templates == 13
 
 
 def test_fingers_of_nobody_and_of_no_hand_are_not_sent(terminal: SimulatedTerminal) -> None:

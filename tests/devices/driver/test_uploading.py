@@ -154,6 +154,8 @@ def test_a_unit_with_room_for_one_takes_the_first_and_says_so_of_the_others() ->
         }
         assert str(written["2001"].fingers[1]).endswith("is full: it holds 2 of 2 fingers.")
         assert str(written["2002"].user) == "The unit is full: it holds 3 of 3 people."
+        assert terminal.commands().count(p.CMD_SAVE_USERTEMPS) == 1
+        assert p.CMD_USER_WRQ not in terminal.commands()
         assert set(terminal.templates()) == {SimTemplate(3, 0, PRINT), SimTemplate(3, 6, b"SS21 six")}
 
 
@@ -199,6 +201,8 @@ def test_a_unit_that_refuses_only_many_at_once_gets_them_singly(terminal: Simula
 
     assert kinds(write(terminal)) == ALL_WELL
     assert set(terminal.templates()) == ALL_FINGERS
+    saved = [command for command in terminal.commands() if command in (p.CMD_SAVE_USERTEMPS, p.CMD_REFRESHDATA)]
+    assert saved == [p.CMD_SAVE_USERTEMPS, p.CMD_REFRESHDATA, *[p.CMD_SAVE_USERTEMPS] * 2, p.CMD_REFRESHDATA]
 
 
 def test_what_the_unit_keeps_otherwise_than_it_said_is_told_of_each(terminal: SimulatedTerminal) -> None:
@@ -314,6 +318,7 @@ def test_a_first_export_of_a_thousand_costs_little_more_than_the_bytes(size: int
     assert all(one.fingers == dict.fromkeys(fingers) for one in written.values())
     assert len(terminal.users()) == 1_000
     assert len(asked) <= 1.5 * least
+    assert asked.count(p.CMD_OPTIONS_RRQ) == 3
     assert longest_disabled(asked) <= 100  # 20 s at 200 ms
 
 
