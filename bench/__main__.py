@@ -10,7 +10,19 @@ import django
 from bench.measure import Row, table
 
 # Those that empty the table of punches come before those that fill it with ten million.
-NAMES = ("decode", "pull", "page", "api_list", "api_import", "rps", "ingest", "attendance_all", "depth", "fleet")
+NAMES = (
+    "decode",
+    "pull",
+    "page",
+    "api_list",
+    "api_import",
+    "rps",
+    "ingest",
+    "attendance_all",
+    "depth",
+    "fleet",
+    "fanout",
+)
 
 
 def main(arguments: list[str]) -> int:

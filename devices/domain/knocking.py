@@ -97,7 +97,7 @@ def _silent_devices() -> list[Device]:
     free = Q(lease_expires_at=None) | Q(lease_expires_at__lt=Now())
     failed = Device.objects.filter(free, enabled=True, failures__gt=0, transport=Device.Transport.TCP)
     far = Now() + timedelta(seconds=settings.TICK_SECONDS)
-    silent = failed.filter(next_poll_at__gt=far).annotate(last=Subquery(last)).filter(last=UnreachableError.code)
+    silent = failed.filter(next_poll_at__gt=far).alias(last=Subquery(last)).filter(last=UnreachableError.code)
     now = timezone.now()
     columns = ("host", "port", "quiet_from", "quiet_until", "time_zone", "terminal__time_zone")
     return [

@@ -136,7 +136,7 @@ def call_overlooked_devices() -> None:
     mark, claimed = "terminal__sync_mark__", Now() + timedelta(seconds=CLAIM_SECONDS)
     last = SyncRun.objects.filter(device=OuterRef("pk")).order_by("-id").values("started_at")[:1]
     waiting = Device.objects.filter(**{f"{mark}wanted__gt": F(f"{mark}done")}, next_poll_at__gt=claimed)
-    unseen = waiting.annotate(last=Subquery(last)).filter(Q(last=None) | Q(last__lt=F(f"{mark}wanted_at")))
+    unseen = waiting.alias(last=Subquery(last)).filter(Q(last=None) | Q(last__lt=F(f"{mark}wanted_at")))
     call_marked_devices(terminal_ids=unseen.values_list("terminal", flat=True))
 
 
