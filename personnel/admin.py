@@ -18,7 +18,7 @@ from personnel import admin_limits, admin_resignations, admin_staff  # noqa: F40
 from personnel.domain import people
 from personnel.domain.attributes import is_reserved, read_attribute, write_attributes
 from personnel.domain.tree import PARENT_FIELD, SEED_ID, Node, delete_node, moves, people_in, save_node, would_cycle
-from personnel.models import Area, AttributeDefinition, Department, Employee, Position, StaffToken
+from personnel.models import Area, AttributeDefinition, Department, Employee, Position, Resignation
 from personnel.models.scope import Scope, scope_of
 from personnel.validators import read_card
 from zkbio.admin import DeclaredFiltersAdmin, SecretField, VisibleRelatedFilter, tell_secret, visible_rows
@@ -276,9 +276,10 @@ class EmployeeAdmin(DeclaredFiltersAdmin[Employee]):
         people.delete_employees(list(queryset.values_list("pk", flat=True)), scope=scope_of(request.user))
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Tokens go with their owner, though nobody deletes one by itself."""
+        """Tokens, fingers and what else hangs on a person goes with them, though nobody deletes it by itself."""
         listed, counts, missing, protected = super().get_deleted_objects(objs, request)
-        return listed, counts, missing - {StaffToken._meta.verbose_name}, protected
+        asked_for = {str(model._meta.verbose_name) for model in (Employee, Resignation)}
+        return listed, counts, {str(name) for name in missing} & asked_for, protected
 
     def get_readonly_fields(self, request: HttpRequest, obj: Employee | None = None) -> Any:
         """The code is what punches are joined by: it never changes."""

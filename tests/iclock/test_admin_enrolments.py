@@ -8,7 +8,7 @@ from django.http import HttpResponseBase
 from django.test import Client
 
 from iclock.domain.enrolments import claim, finish
-from iclock.models import Enrolment, Terminal
+from iclock.models import Biodata, Enrolment, Terminal
 from personnel.models import Area, Employee
 from personnel.models.scope import AreaLimit
 from zkbio.accounts.models import AuditEntry, User
@@ -163,3 +163,17 @@ def test_the_list_asks_as_often_for_three_as_for_one(
 
     with django_assert_max_num_queries(9):  # type: ignore[operator]
         assert page(client.get(ENROLMENTS)).count("right") >= count
+
+
+def test_a_person_is_deleted_with_what_was_enrolled_and_asked_for(
+    client: Client, clerk: User, gate: Terminal, ana: Employee
+) -> None:
+    enrolled = Biodata(employee=ana, bio_type=1, bio_no=6, major_ver="10")
+    enrolled.template = b"SS21"
+    enrolled.save()
+    post(client, gate, ana)
+    clerk.user_permissions.add(Permission.objects.get(codename="delete_employee"))
+
+    client.post(f"/admin/personnel/employee/{ana.pk}/delete/", {"post": "yes"})
+
+    assert [model.objects.count() for model in (Employee, Biodata, Enrolment)] == [0, 0, 0]
