@@ -49,7 +49,7 @@ def take_fields(
     password: str,
     columns: Sequence[str],
     seen: Fields,
-    fit_name: FitName = str,
+    fit_name: FitName,
 ) -> str:
     """Make these ``columns`` of an employee what the terminal has; "" or why not all of them were.
 

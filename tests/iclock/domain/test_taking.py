@@ -42,7 +42,10 @@ def hire(code: str, area: Area, **columns: Any) -> Employee:
 
 
 def take(gate: Terminal, theirs: Fields, *columns: str, seen: Fields | None = None, password: str = "") -> str:
-    return take_fields(gate, "7", theirs=theirs, password=password, columns=columns or ("card",), seen=seen or Fields())
+    known = seen or Fields()
+    return take_fields(
+        gate, "7", theirs=theirs, password=password, columns=columns or ("card",), seen=known, fit_name=str
+    )
 
 
 def card(person: Employee) -> str | None:
