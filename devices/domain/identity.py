@@ -179,7 +179,10 @@ def _was_there_last(device: Device) -> bool:
 
 def _successor(former: Terminal | None, serial: str, *, device: Device, scope: Scope) -> Terminal:
     """The terminal with this serial, in the place of the former one unless it has a place of its own."""
-    kept = ("area", "alias", "time_zone", "is_attendance", "corrects_clock", "away_minutes")
+    kept = (
+        *("area", "alias", "time_zone", "is_attendance", "corrects_clock", "away_minutes"),
+        *("direction", "strangers"),
+    )
     place = {name: getattr(former, name) for name in kept} if former else _place_of(device)
     terminal, made = Terminal.objects.select_related("area").get_or_create(sn=serial, defaults=place)
     if not made and scope.areas is not None and terminal.area_id not in scope.areas:

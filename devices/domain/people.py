@@ -40,8 +40,10 @@ _log = logging.getLogger(__name__)
 _places = threading.BoundedSemaphore(MOST_AT_ONCE)
 
 
-def bring_up_to_date(lease: Lease, sizes: Sizes) -> None:
+def bring_up_to_date(lease: Lease, sizes: Sizes, *, anew: bool = False) -> None:
     """Compare and reconcile the people of the device's terminal, which counts ``sizes``, when that is due.
+
+    ``anew``: somebody asked for it, and for whatever is known of the fingers there to be read again.
 
     Whatever the terminal does, or the database refuses, ends in a sentence on its mark or in the log, and the next
     visit goes on. Raises LeaseLostError.
@@ -50,7 +52,9 @@ def bring_up_to_date(lease: Lease, sizes: Sizes) -> None:
     terminal = device.terminal
     if terminal is None or terminal.admission != Terminal.Admission.APPROVED:
         return
-    if not comparing.is_due(terminal, people=sizes.users, fingers=sizes.fingers):
+    if anew:
+        comparing.doubt_fingers(terminal)
+    if not anew and not comparing.is_due(terminal, people=sizes.users, fingers=sizes.fingers):
         return
     if not _places.acquire(blocking=False):
         schedule.request_sync_within(device.pk, _SOON)

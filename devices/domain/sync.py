@@ -16,7 +16,7 @@ from django.db import Error, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Least
 
-from devices.domain import clearing, clocks, commands, people, schedule
+from devices.domain import clearing, clocks, commands, enrolments, people, schedule
 from devices.domain.clocks import Correction, DatabaseClock
 from devices.domain.commands import Errands
 from devices.domain.dialling import Bounds, dial
@@ -38,7 +38,7 @@ from devices.driver.session import Identity, Sizes, TerminalSession
 from devices.driver.tables import Rows
 from devices.models import Device, SyncRun
 from iclock.domain import health, presence
-from iclock.domain.commands import READS
+from iclock.domain.commands import READS, Kind
 from iclock.domain.ingest import Counts, fault_of, record_punches
 from iclock.models import TerminalCommand
 from iclock.punch import Punch, Source
@@ -135,18 +135,19 @@ def _visit_and_record(lease: Lease, trigger: SyncRun.Trigger, bounds: Bounds | N
     if bounds:
         return reading
     if reading.visit is not None:
-        _run_errands(device, lease, errands, reading.visit.sizes)
+        _run_errands(device, lease, errands, reading.visit)
     if commands.errands_of(device.pk).ids - errands.ids:
         # Asked for during the visit, whose end must not put it off.
         schedule.request_sync([device.pk])
     return reading
 
 
-def _run_errands(device: Device, lease: Lease, errands: Errands, sizes: Sizes) -> None:
+def _run_errands(device: Device, lease: Lease, errands: Errands, visit: Visit) -> None:
     """Once everything is stored, each in a conversation of its own; the restart comes last."""
     if errands.clear:
         clearing.clear_log(lease)
-    people.bring_up_to_date(lease, sizes)
+    people.bring_up_to_date(lease, visit.sizes, anew=any(read.kind == Kind.UPLOAD_ALL for read in visit.reads))
+    enrolments.carry_out(device, lease)
     if errands.restart and device.terminal is not None:
         commands.restart(device, device.terminal, lease)
 

@@ -40,6 +40,7 @@ _WORST_FIRST: Final = (
     Kind.AWAY,
     Kind.CLOCK,
     Kind.NEARLY_FULL,
+    Kind.STRANGERS,
 )
 
 _log = logging.getLogger(__name__)

@@ -59,6 +59,11 @@ def begin(terminal: Terminal) -> SyncMark:
     return mark
 
 
+def doubt_fingers(terminal: Terminal) -> None:
+    """Have the next comparison read them, whatever the unit counts."""
+    SyncMark.objects.filter(terminal=terminal).update(fingers_read_at=None)
+
+
 def note_version(terminal: Terminal, fp_version: str) -> None:
     """The fingerprint algorithm of the unit, "" when it doesn't tell it."""
     if terminal.fp_version != fp_version:
