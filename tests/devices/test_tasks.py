@@ -9,13 +9,15 @@ from django.db import connection
 
 from devices.domain import schedule
 from devices.models import Device
-from devices.tasks import claim_due, purge_runs, sync_device
+from devices.tasks import call_overlooked, claim_due, knock, purge_runs, sync_device
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.mark.parametrize(
-    "task", [claim_due, purge_runs, lambda: sync_device(device_id=1)], ids=["claim", "purge", "sync"]
+    "task",
+    [claim_due, knock, call_overlooked, purge_runs, lambda: sync_device(device_id=1)],
+    ids=["claim", "knock", "overlooked", "purge", "sync"],
 )
 def test_a_database_that_does_not_answer_is_one_sentence(
     task: Callable[[], None], caplog: pytest.LogCaptureFixture
