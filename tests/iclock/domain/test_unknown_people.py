@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Barrier, Thread
 from typing import Any
 
 import pytest
@@ -320,3 +321,28 @@ def test_where_the_policy_asks_nobody_the_alarm_ends(change: dict[str, str], ask
     judge_strangers(asking)
 
     assert [ending for _, ending in alarms()] == ["Nobody asks for a decision any more."]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_adopt_the_same_person_at_once_one_does(gate: Terminal, elsewhere: Area) -> None:
+    hire("8", elsewhere, first_name="Ana")
+    rows = [found(gate, "7", name="Eva"), found(gate, "8", name="Ana")]
+    start = Barrier(2)
+    refused: list[str] = []
+
+    def decide() -> None:
+        try:
+            start.wait(10)
+            refused.extend(said(adopt(rows, actor="tests", scope=EVERYTHING)))
+        finally:
+            connection.close()
+
+    deciders = [Thread(target=decide) for _ in range(2)]
+    for decider in deciders:
+        decider.start()
+    for decider in deciders:
+        decider.join(30)
+
+    assert sorted(refused) == ["7", "8"]
+    assert sorted(Employee.objects.values_list("emp_code", flat=True)) == ["7", "8"]
+    assert AuditEntry.objects.count() == 2
