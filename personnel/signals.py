@@ -3,7 +3,8 @@
 from django.dispatch import Signal
 
 # People of these areas are to be brought up to date on terminals, because they joined, left or look different there:
-# ``area_ids: frozenset[int]``, ``emp_codes: frozenset[str]`` (empty when an area itself moved).
+# ``area_ids: frozenset[int]``, ``emp_codes: frozenset[str]`` (empty when an area itself moved), ``anew: bool``: what is
+# known of them there is to be read again.
 people_changed = Signal()
 
 # Templates of these people are to be forgotten: ``employees: list[Employee]``, ``kinds: frozenset[str]`` out of

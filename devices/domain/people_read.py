@@ -53,7 +53,7 @@ def read_unit(device: Device, terminal: Terminal, mark: SyncMark, session: Termi
     people = session.users()
     users, remarks = _by_code(people)
     width = len(people[0].raw) if people else (28 if device.transport == Device.Transport.UDP else 72)
-    wanted = fingers_wanted(terminal, mark, users.keys(), fingers=sizes.fingers)
+    wanted = not sizes.fingers or fingers_wanted(terminal, mark, users.keys(), fingers=sizes.fingers)
     connection.close()
     templates = _templates(session, people) if wanted else None
     fit_name = partial(shown_name, width=width, encoding=device.encoding)

@@ -30,11 +30,14 @@ WITH RECURSIVE below (id) AS (
 SELECT terminal.id FROM iclock_terminal terminal JOIN below ON terminal.area_id = below.id"""
 # In the order in which whoever reconciles a terminal writes them.
 _TRY_AGAIN: Final = """
-WITH refused AS (
-    SELECT id FROM iclock_terminalperson WHERE emp_code = ANY(%s) AND retry_at IS NOT NULL
+WITH concerned AS (
+    SELECT id FROM iclock_terminalperson
+    WHERE emp_code = ANY(%(codes)s) AND (retry_at IS NOT NULL OR %(anew)s AND held_fingers IS NOT NULL)
     ORDER BY terminal_id, emp_code COLLATE "C" FOR NO KEY UPDATE
 )
-UPDATE iclock_terminalperson AS person SET retry_at = NULL FROM refused WHERE person.id = refused.id"""
+UPDATE iclock_terminalperson AS person
+SET retry_at = NULL, held_fingers = CASE WHEN %(anew)s THEN NULL ELSE held_fingers END
+FROM concerned WHERE person.id = concerned.id"""
 
 
 class _Wake:
@@ -71,15 +74,17 @@ def mark(terminal_ids: Iterable[int]) -> int:
     return len(there)
 
 
-def mark_after_people_changed(*, area_ids: frozenset[int], emp_codes: frozenset[str], **_news: Any) -> None:
+def mark_after_people_changed(
+    *, area_ids: frozenset[int], emp_codes: frozenset[str], anew: bool = False, **_news: Any
+) -> None:
     """For ``people_changed``, inside its transaction: the mark stays if the change does.
 
-    What terminals refused of these people is worth another try.
+    What terminals refused of these people is worth another try; ``anew``, their fingers there are read again.
     """
     mark_terminals(area_ids)
     if emp_codes:
         with connection.cursor() as cursor:
-            cursor.execute(_TRY_AGAIN, [[*emp_codes]])
+            cursor.execute(_TRY_AGAIN, {"codes": [*emp_codes], "anew": anew})
 
 
 def hold_terminals(terminal_ids: Iterable[int]) -> list[int]:

@@ -103,9 +103,9 @@ def adjust_position(pks: Collection[int], position: Position | None, *, scope: S
 
 
 def resync(pks: Collection[int], *, scope: Scope = EVERYTHING) -> None:
-    """Have terminals brought up to date, though nothing changed here."""
+    """Have terminals brought up to date, though nothing changed here, and whatever they were known to hold."""
     with transaction.atomic():
-        announce(areas_of(pks), lock_employees(pks, scope=scope))
+        announce(areas_of(pks), lock_employees(pks, scope=scope), anew=True)
 
 
 def withdraw_templates(pks: Collection[int], kinds: Collection[str], *, scope: Scope = EVERYTHING) -> None:
@@ -152,9 +152,9 @@ def areas_of(pks: Collection[int]) -> set[int]:
     return set(_Lives.objects.filter(employee__in=pks).values_list("area_id", flat=True))
 
 
-def announce(area_ids: Iterable[int], employees: Iterable[Employee]) -> None:
+def announce(area_ids: Iterable[int], employees: Iterable[Employee], *, anew: bool = False) -> None:
     codes = frozenset(employee.emp_code for employee in employees)
-    people_changed.send(sender=Employee, area_ids=frozenset(area_ids), emp_codes=codes)
+    people_changed.send(sender=Employee, area_ids=frozenset(area_ids), emp_codes=codes, anew=anew)
 
 
 def _assign(employee: Employee, values: Mapping[str, Any]) -> list[str]:

@@ -278,6 +278,22 @@ def test_a_card_and_a_password_entered_at_the_terminal_are_taken(hire: Hire, reg
     assert history("take_fields") == [("take_fields", "7", True)]
 
 
+def test_a_resynchronised_person_has_their_fingers_read_again_though_the_unit_counts_no_other_number(
+    hire: Hire, register: Register
+) -> None:
+    device, unit = register()
+    ana = hire("7", "Ana", fingers={3: FINGER})
+    visit(device)
+    enrol_at_unit(unit, "7", 3, OTHER)  # in the place of the one that is there
+    compare(device)
+    assert Biodata.objects.get(employee=ana).template == FINGER
+
+    people.resync([ana.pk])
+    visit(device)
+
+    assert Biodata.objects.get(employee=ana).template == OTHER
+
+
 def test_a_rename_and_a_new_card_come_to_the_terminal(hire: Hire, register: Register) -> None:
     device, unit = register()
     ana = hire("7", "Ana", card_no="4711")
