@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from devices.driver.errors import FullError, UnfitError, UnknownUserError
@@ -151,6 +152,7 @@ def changed_row(row: bytes, fields: UserFields, *, encoding: str) -> bytes:
     return bytes(new)
 
 
+@lru_cache(maxsize=1 << 14)  # one person is on many units
 def shown_name(name: str, *, width: int, encoding: str) -> str:
     """The name as a unit with rows of ``width`` bytes keeps it; `UserFields` take it, and leave it as it is.
 

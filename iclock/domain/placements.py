@@ -11,7 +11,9 @@ import hashlib
 import hmac
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
@@ -148,6 +150,12 @@ def policy_of(terminal: Terminal, mark: SyncMark) -> Policy:
     )
 
 
+@lru_cache(maxsize=1 << 14)  # one person is on many terminals
+def _digest_of_sealed(code: str, sealed: bytes, uuid: UUID) -> str:
+    """Raises zkbio.crypto.SealError."""
+    return password_digest(code, open_device_password(sealed, uuid))
+
+
 def wanted_on(terminal: Terminal, *, fit_name: FitName) -> tuple[dict[str, Person], dict[str, str], frozenset[str]]:
     """Who should be on the terminal, what is to be said of them, and of whom nothing may be compared."""
     columns = (
@@ -167,7 +175,7 @@ def wanted_on(terminal: Terminal, *, fit_name: FitName) -> tuple[dict[str, Perso
     untouched = set()
     for pk, code, first, last, card_no, privilege, sealed, uuid in people:
         try:
-            pin = open_device_password(sealed, uuid)
+            password = _digest_of_sealed(code, bytes(sealed or b""), uuid)
         except crypto.SealError as error:
             untouched.add(code)
             remarks[code] = _SEALED.format(error)
@@ -176,7 +184,7 @@ def wanted_on(terminal: Terminal, *, fit_name: FitName) -> tuple[dict[str, Perso
         if card > MOST_CARD:
             remarks[code], card = _UNFIT_CARD.format(card_no), 0
         name = fit_name(f"{first or ''} {last or ''}".strip())
-        wanted[code] = Person(Fields(name, card, privilege, password_digest(code, pin)), fingers.get(pk, {}))
+        wanted[code] = Person(Fields(name, card, privilege, password), fingers.get(pk, {}))
     return wanted, remarks, frozenset(untouched)
 
 
