@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('iclock', '0010_calendar_and_stores'),
-        ('personnel', '0006_names_on_one_line'),
+        ('personnel', '0007_biometric_consent'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -126,6 +126,19 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='ForgottenTemplate',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('bio_type', models.SmallIntegerField()),
+                ('digest', models.CharField(max_length=64)),
+                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('employee', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='forgotten_templates', to='personnel.employee')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('employee', 'digest'), name='iclock_forgottentemplate_identity')],
+            },
+        ),
+        migrations.CreateModel(
             name='PersonIntent',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -153,6 +166,7 @@ class Migration(migrations.Migration):
                 ('held', models.BooleanField(default=False, verbose_name='on the unit')),
                 ('placed', models.BooleanField(default=False, verbose_name='belonged there')),
                 ('uid', models.PositiveIntegerField(null=True, verbose_name='number on the unit')),
+                ('employee_uuid', models.UUIDField(editable=False, help_text='Whom the code meant when they were placed.', null=True)),
                 ('held_fields', models.JSONField(default=dict, editable=False)),
                 ('held_fingers', models.JSONField(editable=False, null=True)),
                 ('agreed_fields', models.JSONField(default=dict, editable=False)),
@@ -166,7 +180,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'person on a terminal',
                 'verbose_name_plural': 'people on terminals',
                 'ordering': ['id'],
-                'indexes': [models.Index(fields=['emp_code'], name='iclock_terminalperson_code'), models.Index(condition=models.Q(models.Q(('held', True), ('placed', False)), models.Q(('refusal', ''), _negated=True), _connector='OR'), fields=['terminal', 'id'], name='iclock_terminalperson_open')],
+                'indexes': [models.Index(fields=['emp_code'], name='iclock_terminalperson_code'), models.Index(condition=models.Q(models.Q(('held', True), ('placed', False)), models.Q(('refusal', ''), _negated=True), _connector='OR'), fields=['terminal', 'id'], name='iclock_terminalperson_open'), models.Index(condition=models.Q(('retry_at__isnull', False)), fields=['terminal'], name='iclock_terminalperson_retry')],
                 'constraints': [models.UniqueConstraint(fields=('terminal', 'emp_code'), name='iclock_terminalperson_identity')],
             },
         ),

@@ -1,5 +1,5 @@
 from iclock.models.alarm import Alarm
-from iclock.models.biodata import Biodata
+from iclock.models.biodata import Biodata, ForgottenTemplate
 from iclock.models.command import TerminalCommand
 from iclock.models.enrolment import Enrolment
 from iclock.models.mark import SyncMark
@@ -12,6 +12,7 @@ __all__ = [
     "Alarm",
     "Biodata",
     "Enrolment",
+    "ForgottenTemplate",
     "PersonIntent",
     "QuarantinedRecord",
     "SyncMark",

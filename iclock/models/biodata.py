@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from django.db import models
+from django.db.models.functions import Now
 
 from personnel.models import Employee
 from zkbio import crypto
@@ -77,3 +78,19 @@ class Biodata(models.Model):
     @property
     def _binding(self) -> str:
         return f"iclock_biodata {self.employee.uuid} {self.bio_type} {self.bio_no} {self.bio_index}"
+
+
+class ForgottenTemplate(models.Model):
+    """The digest of a template that was withdrawn or replaced here: a terminal that still has it, because it was away,
+    was restored from a backup or is met for the first time, doesn't bring it back."""
+
+    employee = models.ForeignKey(Employee, models.CASCADE, related_name="forgotten_templates")
+    bio_type = models.SmallIntegerField()
+    digest = models.CharField(max_length=64)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["employee", "digest"], name="iclock_forgottentemplate_identity")]
+
+    def __str__(self) -> str:
+        return f"forgotten template of {self.employee_id}"

@@ -34,6 +34,7 @@ class TerminalPerson(models.Model):
     held = models.BooleanField("on the unit", default=False)
     placed = models.BooleanField("belonged there", default=False)
     uid = models.PositiveIntegerField("number on the unit", null=True)
+    employee_uuid = models.UUIDField(null=True, editable=False, help_text="Whom the code meant when they were placed.")
     held_fields = models.JSONField(default=dict, editable=False)
     held_fingers = models.JSONField(null=True, editable=False)
     agreed_fields = models.JSONField(default=dict, editable=False)
@@ -56,6 +57,7 @@ class TerminalPerson(models.Model):
                 condition=Q(held=True, placed=False) | ~Q(refusal=""),
                 name="iclock_terminalperson_open",
             ),
+            models.Index(fields=["terminal"], condition=Q(retry_at__isnull=False), name="iclock_terminalperson_retry"),
         ]
 
     def __str__(self) -> str:
