@@ -18,7 +18,8 @@ from devices.driver.users import shown_name
 from devices.models import Device, SyncRun
 from devices.simulator import SimulatedTerminal, TerminalSpec
 from iclock.domain import placements
-from iclock.domain.placements import Held
+from iclock.domain.kept import Held
+from iclock.domain.wanted import Room, wanted_on
 from iclock.models import Biodata, SyncMark, Terminal
 from personnel.domain.people import adjust_areas
 from personnel.models import Area, Department, Employee
@@ -39,7 +40,7 @@ _AROUND = (
     protocol.CMD_ENABLEDEVICE,
     protocol.CMD_EXIT,
 )
-_fit_name = partial(shown_name, width=_WIDTH, encoding="UTF-8")
+_ROOM = Room(partial(shown_name, width=_WIDTH, encoding="UTF-8"))
 
 
 def run() -> list[Row]:
@@ -105,10 +106,10 @@ def _terminals(area: Area) -> list[Terminal]:
     terminals = []
     for number in range(TERMINALS):
         terminal = Terminal.objects.create(sn=f"FANOUT{number}", alias=f"F{number}", area=area, fp_version=VERSION)
-        wanted, *_ = placements.wanted_on(terminal, fit_name=_fit_name)
+        wanted = wanted_on(terminal, _ROOM).people
         held = {code: Held(uid, person.fields) for uid, (code, person) in enumerate(wanted.items(), start=1)}
         fingers = {code: person.fingers or {} for code, person in wanted.items()}
-        placements.note_held(terminal, held, fingers=fingers, remarks={}, fit_name=_fit_name)
+        placements.note_held(terminal, held, fingers=fingers, remarks={}, room=_ROOM)
         SyncMark.objects.create(terminal=terminal, wanted_at=Now(), compared_at=Now())
         terminals.append(terminal)
     return terminals
@@ -116,7 +117,7 @@ def _terminals(area: Area) -> list[Terminal]:
 
 def _plan(terminals: Iterable[Terminal], *, intents: int) -> float:
     with stopwatch() as elapsed:
-        counts = [len(placements.plan_for(terminal, fit_name=_fit_name)) for terminal in terminals]
+        counts = [len(placements.plan_for(terminal, _ROOM)) for terminal in terminals]
     if set(counts) != {intents}:
         raise RuntimeError(f"{intents} intents were expected at each terminal: {counts}")
     return elapsed()

@@ -26,15 +26,19 @@ from devices.driver.session import Sizes
 from devices.models import Device
 from iclock.domain import comparing, placements
 from iclock.domain.placements import Sides
-from iclock.domain.plan import Intent
+from iclock.domain.plan import Intent, Policy
 from iclock.domain.unknown_people import judge_strangers
 from iclock.models import SyncMark, Terminal
+from iclock.policy import Direction
 from zkbio.crypto import SealError
 
 # Conversations about people that one process has at a time: the punches of other terminals need places, too.
 MOST_AT_ONCE: Final = 16
 # Whoever found no place asks again then.
 _SOON: Final = timedelta(seconds=10)
+_BEFORE_LONG: Final = timedelta(minutes=5)
+# Who goes makes room for who has the same code now; what could not be taken is written back.
+_ROUNDS: Final = 2
 
 _log = logging.getLogger(__name__)
 _places = threading.BoundedSemaphore(MOST_AT_ONCE)
@@ -50,7 +54,7 @@ def bring_up_to_date(lease: Lease, sizes: Sizes, *, anew: bool = False) -> None:
     """
     device = Device.objects.select_related("terminal").get(pk=lease.device_id)
     terminal = device.terminal
-    if terminal is None or terminal.admission != Terminal.Admission.APPROVED:
+    if terminal is None or terminal.admission != Terminal.Admission.APPROVED or terminal.direction == Direction.OFF:
         return
     if anew:
         comparing.doubt_fingers(terminal)
@@ -67,12 +71,22 @@ def bring_up_to_date(lease: Lease, sizes: Sizes, *, anew: bool = False) -> None:
         pass  # this process is stopping; another goes on
     except (TerminalError, SealError) as error:
         _log.warning("The people of device %s are not up to date: %s", device.key, error)
-        comparing.note_error(terminal, str(error))
-    except Error:
+        _try_again(device, terminal, str(error))
+    except Error as error:
         _log.exception("What device %s holds of people could not be stored.", device.key)
         connection.close_if_unusable_or_obsolete()
+        _try_again(device, terminal, f"Storing failed: {str(error).strip().partition(chr(10))[0]}")
     finally:
         _places.release()
+
+
+def _try_again(device: Device, terminal: Terminal, sentence: str) -> None:
+    """Before long, however long its interval is."""
+    try:
+        comparing.note_error(terminal, sentence)
+        schedule.request_sync_within(device.pk, _BEFORE_LONG)
+    except Error:
+        _log.exception("That the people of device %s are not up to date could not be noted.", device.key)
 
 
 def plan_unit(device: Device, terminal: Terminal) -> tuple[list[Intent], Sides]:
@@ -100,12 +114,12 @@ def _reconcile(device: Device, terminal: Terminal, lease: Lease, sizes: Sizes) -
         comparing.note_version(terminal, session.fp_version())
         unit = read_unit(device, terminal, mark, session, sizes)
         sides = _note(unit)
-        intents = placements.intents_of(sides, placements.policy_of(terminal, mark))
-        comparing.note_plan(terminal, intents)
-        connection.close()
-        complete = Reconciliation(device, lease, session, unit, sides).carry_out(intents)
+        work = Reconciliation(device, lease, session, unit, sides)
+        complete = _carry_out(work, sides, placements.policy_of(terminal, mark))
         counts = session.sizes()
     tell_counts(terminal, counts)
+    if unit.error:
+        comparing.note_error(terminal, unit.error)
     return comparing.finish(
         terminal,
         mark,
@@ -116,7 +130,20 @@ def _reconcile(device: Device, terminal: Terminal, lease: Lease, sizes: Sizes) -
     )
 
 
+def _carry_out(work: Reconciliation, sides: Sides, policy: Policy) -> bool:
+    """False when the time was over before all of it was done."""
+    for again in range(_ROUNDS):
+        intents = placements.intents_of(sides, policy)
+        if again and not intents:
+            break
+        comparing.note_plan(work.terminal, intents, again=bool(again))
+        connection.close()
+        if not work.carry_out(intents):
+            return False
+    return True
+
+
 def _note(unit: Unit) -> Sides:
     return placements.note_held(
-        unit.terminal, unit.held(), fingers=unit.fingers(), remarks=unit.remarks, fit_name=unit.fit_name
+        unit.terminal, unit.held(), fingers=unit.fingers(), remarks=unit.remarks, room=unit.room
     )

@@ -8,29 +8,35 @@ from typing import Final, NamedTuple
 
 from django.db import connection
 
+from devices.driver.errors import ProtocolError
 from devices.driver.session import Sizes, TerminalSession
 from devices.driver.templates import Template
-from devices.driver.users import UnitUser, shown_name
+from devices.driver.users import UnitUser, password_digits, shown_name
 from devices.models import Device
 from iclock.domain.comparing import fingers_wanted
-from iclock.domain.placements import FitName, Held, password_digest
+from iclock.domain.kept import Held
 from iclock.domain.plan import Fields
+from iclock.domain.wanted import Room, password_digest
 from iclock.models import SyncMark, Terminal
 from iclock.models.biodata import digest_of
 
 _INVALID: Final = 0
+_UNREADABLE: Final = "Its people are up to date, but its fingers could not be read: {}"
 _TWICE: Final = "The unit has this code more than once, as numbers {}: delete all but one of them there."
 
 
 class Unit(NamedTuple):
     """What was read of a terminal: people by code, what is wrong with some of them, templates by code and finger (None:
-    not read), and how it would keep a name."""
+    not read, with ``error`` if they can't be), numbers that nobody has and that still have fingers, and how it keeps
+    names and passwords."""
 
     terminal: Terminal
     users: dict[str, UnitUser]
     remarks: dict[str, str]
     templates: dict[tuple[str, int], Template] | None
-    fit_name: FitName
+    orphans: frozenset[int]
+    error: str
+    room: Room
 
     def held(self) -> dict[str, Held]:
         return {code: held_of(user) for code, user in self.users.items()}
@@ -53,11 +59,14 @@ def read_unit(device: Device, terminal: Terminal, mark: SyncMark, session: Termi
     people = session.users()
     users, remarks = _by_code(people)
     width = len(people[0].raw) if people else (28 if device.transport == Device.Transport.UDP else 72)
+    room = Room(partial(shown_name, width=width, encoding=device.encoding), password_digits(width))
     wanted = not sizes.fingers or fingers_wanted(terminal, mark, users.keys(), fingers=sizes.fingers)
     connection.close()
-    templates = _templates(session, people) if wanted else None
-    fit_name = partial(shown_name, width=width, encoding=device.encoding)
-    return Unit(terminal, users, remarks, templates, fit_name)
+    read, error = _read_templates(session) if wanted else (None, "")
+    codes = {user.uid: user.user_id for user in people}
+    found = None if read is None else {(codes[t.uid], t.finger): t for t in read if codes.get(t.uid)}
+    orphans = frozenset(template.uid for template in read or () if template.uid not in codes)
+    return Unit(terminal, users, remarks, found, orphans, error, room)
 
 
 def held_of(user: UnitUser) -> Held:
@@ -78,7 +87,9 @@ def _by_code(people: Iterable[UnitUser]) -> tuple[dict[str, UnitUser], dict[str,
     return users, twice
 
 
-def _templates(session: TerminalSession, people: Iterable[UnitUser]) -> dict[tuple[str, int], Template]:
-    codes = {user.uid: user.user_id for user in people if user.user_id}
-    valid = (each for each in session.templates().templates if each.valid != _INVALID and each.uid in codes)
-    return {(codes[each.uid], each.finger): each for each in valid}
+def _read_templates(session: TerminalSession) -> tuple[list[Template] | None, str]:
+    """A table of fingers that can't be read is no reason not to bring people up to date. Raises TerminalError."""
+    try:
+        return [template for template in session.templates().templates if template.valid != _INVALID], ""
+    except ProtocolError as error:
+        return None, _UNREADABLE.format(error)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 from django.conf import settings
@@ -17,14 +18,16 @@ from django.db import connection
 from devices.domain.disabling import held_down
 from devices.domain.lease import Lease
 from devices.domain.people_read import Unit, held_of
-from devices.driver.errors import NotKeptError, RefusedError, TerminalError, UnknownUserError
+from devices.driver.errors import FullError, NotKeptError, RefusedError, TerminalError, UnfitError, UnknownUserError
 from devices.driver.session import TerminalSession
 from devices.driver.uploading import Upload, Written, batches
 from devices.driver.users import UnitUser, UserFields
 from devices.models import Device
 from iclock.domain import placements, taking
-from iclock.domain.placements import Held, Outcome, Sides
+from iclock.domain.kept import Held, Outcome
+from iclock.domain.placements import Sides
 from iclock.domain.plan import TAKES, Fields, Intent, Kind
+from iclock.domain.wanted import pins_of, templates_of
 from iclock.models.biodata import digest_of
 
 T = TypeVar("T")
@@ -33,7 +36,9 @@ _AT_ONCE: Final = 50
 # People whose templates and passwords are loaded at a time.
 _LOADED: Final = 1_000
 _DURESS: Final = 3
-_WITHDRAWN: Final = "It was withdrawn meanwhile."
+_CARD: Final = ("card",)
+_AGAIN: Final = {RefusedError: timedelta(minutes=5), NotKeptError: timedelta(days=1)}
+_UNANSWERED: Final = "Nobody knows what came of it, the next comparison finds it: {}"
 _ANOTHER: Final = "The unit holds another by now."
 
 
@@ -42,7 +47,7 @@ class Reconciliation:
 
     def __init__(self, device: Device, lease: Lease, session: TerminalSession, unit: Unit, sides: Sides) -> None:
         self._device, self._lease, self._session = device, lease, session
-        self._unit, self._terminal, self._sides = unit, unit.terminal, sides
+        self._unit, self.terminal, self._sides = unit, unit.terminal, sides
         self._until = time.monotonic() + settings.PEOPLE_VISIT_SECONDS
 
     def carry_out(self, intents: Sequence[Intent]) -> bool:
@@ -73,21 +78,25 @@ class Reconciliation:
         self._note([take[intent.kind](intent, self._unit.users[intent.code]) for intent in intents])
 
     def _take_fields(self, intent: Intent, user: UnitUser) -> Outcome:
-        ours, theirs = self._sides.wanted[intent.code], held_of(user).fields
+        """A card that can't be taken, somebody else's say, is written back."""
+        code = intent.code
+        ours, theirs = self._sides.wanted[code], held_of(user).fields
         sentence = taking.take_fields(
-            self._terminal,
-            intent.code,
+            self.terminal,
+            code,
+            person=self._sides.uuids[code],
             theirs=theirs,
             password=user.password,
             columns=intent.columns,
             seen=ours.fields,
-            fit_name=self._unit.fit_name,
+            fit_name=self._unit.room.fit_name,
         )
         connection.close()
-        if not sentence:
-            taken: dict[str, Any] = {column: getattr(theirs, column) for column in intent.columns}
-            self._sides.wanted[intent.code] = replace(ours, fields=ours.fields._replace(**taken))
-        return Outcome(intent, sentence)
+        if sentence:
+            return Outcome(intent, sentence, doubt=_CARD if "card" in intent.columns else ())
+        taken: dict[str, Any] = {column: getattr(theirs, column) for column in intent.columns}
+        self._sides.wanted[code] = replace(ours, fields=ours.fields._replace(**taken))
+        return Outcome(intent)
 
     def _take_finger(self, intent: Intent, user: UnitUser) -> Outcome:
         finger = intent.finger or 0
@@ -97,11 +106,12 @@ class Reconciliation:
         if digest != (self._sides.rows[intent.code].held_fingers or {}).get(str(finger)):
             return Outcome(intent, _ANOTHER)
         sentence = taking.take_finger(
-            self._terminal,
+            self.terminal,
             intent.code,
             finger,
             data,
-            version=self._terminal.fp_version,
+            person=self._sides.uuids[intent.code],
+            version=self.terminal.fp_version,
             duress=read is not None and read.valid == _DURESS,
             seen=(ours.fingers or {}).get(finger),
         )
@@ -133,18 +143,18 @@ class Reconciliation:
         for start in range(0, len(codes), _LOADED):
             if self._is_over():
                 return False
-            uploads, withdrawn = self._uploads({code: by_code[code] for code in codes[start : start + _LOADED]})
+            uploads, left = self._uploads({code: by_code[code] for code in codes[start : start + _LOADED]})
             for batch in batches(uploads):
                 if self._is_over():
                     return False
-                self._write_batch(batch, {code: by_code[code] for code in batch}, withdrawn)
+                self._write_batch(batch, {code: by_code[code] for code in batch}, left)
         return True
 
-    def _uploads(self, by_code: Mapping[str, Sequence[Intent]]) -> tuple[dict[str, Upload], set[tuple[str, int]]]:
-        """What is to be sent, and the fingers that aren't here any more."""
+    def _uploads(self, by_code: Mapping[str, Sequence[Intent]]) -> tuple[dict[str, Upload], dict[tuple[str, int], str]]:
+        """What is to be sent, and why some fingers aren't."""
         fingers = {(each.code, each.finger) for mine in by_code.values() for each in mine if each.finger is not None}
-        pins = placements.pins_of([code for code, mine in by_code.items() if any(map(_sets_password, mine))])
-        templates = placements.templates_of(self._terminal, fingers)
+        pins = pins_of([code for code, mine in by_code.items() if any(map(_sets_password, mine))])
+        templates, left = templates_of(self.terminal, fingers)
         connection.close()
         uploads = {}
         for code, mine in by_code.items():
@@ -153,28 +163,28 @@ class Reconciliation:
                 _fields(mine, self._sides.wanted[code].fields, pins.get(code, "")),
                 {finger: data for finger, data in carried.items() if data is not None},
             )
-        return uploads, fingers - templates.keys()
+        return uploads, left
 
     def _write_batch(
         self,
         batch: Mapping[str, Upload],
         by_code: Mapping[str, Sequence[Intent]],
-        withdrawn: Collection[tuple[str, int]],
+        left: Mapping[tuple[str, int], str],
     ) -> None:
         intents = [intent for mine in by_code.values() for intent in mine]
         written = self._change(intents, lambda: self._session.write_people(batch))
-        outcomes = [self._written(intent, written[intent.code], withdrawn) for intent in intents]
+        outcomes = [self._written(intent, written[intent.code], left) for intent in intents]
         kept = {code: held_of(each.user) for code, each in written.items() if isinstance(each.user, UnitUser)}
         fingers = {code: self._fingers_after(code, batch[code], written[code]) for code in kept}
         self._note(outcomes, held=kept, fingers={code: there for code, there in fingers.items() if there is not None})
 
-    def _written(self, intent: Intent, written: Written, withdrawn: Collection[tuple[str, int]]) -> Outcome:
+    def _written(self, intent: Intent, written: Written, left: Mapping[tuple[str, int], str]) -> Outcome:
         if isinstance(written.user, TerminalError):
             return _outcome(intent, written.user)
         if intent.finger is None:
             return Outcome(intent)
-        if (intent.code, intent.finger) in withdrawn:
-            return Outcome(intent, _WITHDRAWN)
+        if sentence := left.get((intent.code, intent.finger)):
+            return Outcome(intent, sentence, unsent=True)
         return _outcome(intent, written.fingers[intent.finger])
 
     def _fingers_after(self, code: str, upload: Upload, written: Written) -> dict[int, str] | None:
@@ -189,9 +199,14 @@ class Reconciliation:
         return {int(finger): digest for finger, digest in (self._sides.rows[code].held_fingers or {}).items()}
 
     def _change(self, intents: Sequence[Intent], change: Callable[[], T]) -> T:
-        placements.note_sending(self._terminal, self._sides, intents)
-        with held_down(self._device, self._lease):
-            return change()
+        placements.note_sending(self.terminal, self._sides, intents)
+        try:
+            with held_down(self._device, self._lease):
+                return change()
+        except TerminalError as error:
+            placements.note_unanswered(self.terminal, intents, _UNANSWERED.format(error))
+            connection.close()
+            raise
 
     def _note(
         self,
@@ -200,13 +215,13 @@ class Reconciliation:
         held: Mapping[str, Held | None] | None = None,
         fingers: Mapping[str, Mapping[int, str]] | None = None,
     ) -> None:
-        placements.note_outcomes(self._terminal, self._sides, outcomes, held=held or {}, fingers=fingers or {})
+        placements.note_outcomes(self.terminal, self._sides, outcomes, held=held or {}, fingers=fingers or {})
         connection.close()
 
 
 def _fields(intents: Iterable[Intent], wanted: Fields, pin: str) -> UserFields:
     columns = {column for each in intents for column in (Fields._fields if each.kind is Kind.ADD else each.columns)}
-    values = {**wanted._asdict(), "password": pin}
+    values = {**wanted._asdict(), "password": pin if wanted.password else ""}
     return UserFields(**{column: values[column] for column in columns})
 
 
@@ -219,5 +234,9 @@ def _error(outcome: UnitUser | TerminalError) -> TerminalError | None:
 
 
 def _outcome(intent: Intent, error: TerminalError | None) -> Outcome:
-    """What the unit itself refused, or keeps otherwise, it will refuse in an hour, too."""
-    return Outcome(intent, str(error or ""), later=isinstance(error, NotKeptError | RefusedError))
+    """A unit that refuses may be busy; what it keeps otherwise, it will keep otherwise in an hour, too."""
+    again = next((wait for kind, wait in _AGAIN.items() if isinstance(error, kind)), None)
+    # Whoever was just brought there by another name is no stranger.
+    ours = isinstance(error, NotKeptError) and intent.kind is Kind.ADD
+    unsent = isinstance(error, UnfitError | FullError)
+    return Outcome(intent, str(error or ""), again=again, unsent=unsent, doubt=("name",) if ours else ())

@@ -152,6 +152,12 @@ def changed_row(row: bytes, fields: UserFields, *, encoding: str) -> bytes:
     return bytes(new)
 
 
+def password_digits(width: int) -> int:
+    """How many digits of a password have room in rows of ``width`` bytes."""
+    at: slice[int, int, None] = _LAYOUTS[width].password
+    return at.stop - at.start
+
+
 @lru_cache(maxsize=1 << 14)  # one person is on many units
 def shown_name(name: str, *, width: int, encoding: str) -> str:
     """The name as a unit with rows of ``width`` bytes keeps it; `UserFields` take it, and leave it as it is.

@@ -12,7 +12,7 @@ from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from iclock.domain.marks import mark_terminals
-from iclock.models import Biodata
+from iclock.models import Biodata, ForgottenTemplate
 from personnel.models import Employee, Resignation
 from zkbio.accounts.domain import audit
 
@@ -78,6 +78,15 @@ def _forget(people: Sequence[int], resigned: QuerySet[Resignation]) -> int:
             what = f"{deleted} templates"
             audit.record(actor="retention", action="iclock.forget_templates", subject=what, detail=detail)
     return deleted
+
+
+def forgotten_digests(employee_ids: Sequence[int]) -> dict[int, frozenset[str]]:
+    """The digests of fingerprints that were taken back, by employee."""
+    found: dict[int, set[str]] = {}
+    rows = ForgottenTemplate.objects.filter(employee__in=employee_ids, bio_type=Kind.FINGERPRINT).order_by()
+    for employee, digest in rows.values_list("employee", "digest"):
+        found.setdefault(employee, set()).add(digest)
+    return {employee: frozenset(digests) for employee, digests in found.items()}
 
 
 def withdraw_after_signal(*, employees: Iterable[Employee], kinds: Iterable[str], **_news: Any) -> None:

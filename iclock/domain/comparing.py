@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 from django.db.models.functions import Collate, Now
 from django.utils import timezone
 
@@ -37,8 +38,8 @@ def compare_now(terminal_ids: Collection[int]) -> None:
 def is_due(terminal: Terminal, *, people: int, fingers: int) -> bool:
     """Whether the unit, which counts so many, is to be compared now.
 
-    It is when somebody's change waits for it, when something is left of the last plan, when it counts otherwise than it
-    did then, and from time to time, because its menu doesn't count changes.
+    It is when somebody's change waits for it, when something is left of the last plan or worth another try, when it
+    counts otherwise than it did then, and from time to time, because its menu doesn't count changes.
     """
     mark = SyncMark.objects.filter(terminal=terminal).first()
     if terminal.direction == Direction.OFF:
@@ -47,7 +48,9 @@ def is_due(terminal: Terminal, *, people: int, fingers: int) -> bool:
         return True
     interval = timedelta(minutes=settings.PEOPLE_COMPARE_MINUTES)
     moved = (mark.people_there, mark.fingers_there) != (people, fingers)
-    return mark.pending or moved or mark.carried_out < mark.planned or timezone.now() - mark.compared_at > interval
+    if mark.pending or moved or mark.carried_out < mark.planned or timezone.now() - mark.compared_at > interval:
+        return True
+    return TerminalPerson.objects.filter(terminal=terminal, retry_at__lte=timezone.now()).exists()
 
 
 def begin(terminal: Terminal) -> SyncMark:
@@ -65,14 +68,29 @@ def doubt_fingers(terminal: Terminal) -> None:
 
 
 def note_version(terminal: Terminal, fp_version: str) -> None:
-    """The fingerprint algorithm of the unit, "" when it doesn't tell it."""
-    if terminal.fp_version != fp_version:
+    """The fingerprint algorithm of the unit, "" when it doesn't tell it.
+
+    Of another algorithm nothing was ever agreed. A unit that just doesn't tell is left as it was known.
+    """
+    if fp_version in {"", terminal.fp_version}:
+        return
+    with transaction.atomic():
+        hold_terminals([terminal.pk])
         Terminal.objects.filter(pk=terminal.pk).update(fp_version=fp_version)
-        terminal.fp_version = fp_version
+        SyncMark.objects.filter(terminal=terminal).update(fingers_read_at=None)
+        known = TerminalPerson.objects.filter(terminal=terminal).order_by(Collate("emp_code", "C"))
+        rows = list(known.select_for_update(no_key=True).values_list("pk", flat=True))
+        TerminalPerson.objects.filter(pk__in=rows).update(agreed_fingers={}, held_fingers=None)
+    terminal.fp_version = fp_version
 
 
-def note_plan(terminal: Terminal, intents: Collection[Intent]) -> None:
-    SyncMark.objects.filter(terminal=terminal).update(planned=len(intents), carried_out=0, error="")
+def note_plan(terminal: Terminal, intents: Collection[Intent], *, again: bool = False) -> None:
+    """``again``: these come to those of the plan before."""
+    mine = SyncMark.objects.filter(terminal=terminal)
+    if again:
+        mine.update(planned=F("carried_out") + len(intents))
+    else:
+        mine.update(planned=len(intents), carried_out=0, error="")
 
 
 def finish(
@@ -80,13 +98,13 @@ def finish(
 ) -> bool:
     """The unit counts so many now; with ``complete``, all of the plan was carried out or refused. Whether more waits.
 
-    Until the first comparison is complete, the next one is the first.
+    Until the first comparison is complete, the next one is the first. Whoever asked meanwhile for the fingers to be
+    read again, has them read again.
     """
-    changes: dict[str, Any] = {"compared_at": Now()} if complete else {}
-    if fingers_read:
-        changes["fingers_read_at"] = Now()
     mine = SyncMark.objects.filter(terminal=terminal)
-    mine.update(people_there=people, fingers_there=fingers, **changes)
+    mine.update(people_there=people, fingers_there=fingers, **({"compared_at": Now()} if complete else {}))
+    if fingers_read:
+        mine.filter(wanted=mark.wanted).update(fingers_read_at=Now())
     if complete:
         mine.filter(done__lt=mark.wanted).update(done=mark.wanted)
     return not complete or mine.filter(wanted__gt=mark.wanted).exists()
@@ -99,8 +117,11 @@ def note_error(terminal: Terminal, sentence: str) -> None:
 def fingers_wanted(terminal: Terminal, mark: SyncMark, codes: Collection[str], *, fingers: int) -> bool:
     """Whether the templates on the unit, which counts ``fingers``, are to be read.
 
-    Only if it holds people who should be there, and what is known of their fingers may be another thing by now.
+    At the first contact, because a number that nobody has may still have fingers; later only if it holds people who
+    should be there, and what is known of their fingers may be another thing by now.
     """
+    if mark.compared_at is None:
+        return True
     if not terminal.fp_version:
         return False
     here = {*belonging_to(terminal).filter(emp_code__in=codes).order_by().values_list("emp_code", flat=True)}

@@ -52,10 +52,14 @@ Fingers = Mapping[int, str]
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A person as they are wanted, or as a terminal holds them; ``fingers`` None: not read yet."""
+    """A person as they are wanted, or as a terminal holds them; ``fingers`` None: not read yet.
+
+    ``forgotten`` are digests of templates that were taken back here: they don't come again from anywhere.
+    """
 
     fields: Fields
     fingers: Fingers | None = field(default_factory=dict)
+    forgotten: frozenset[str] = field(default=frozenset(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +105,15 @@ NOTHING_AGREED: Final = Agreed()
 # Was sent, and what came of it is not known yet: known to both, equal to nothing. So it is never taken for news.
 IN_DOUBT: Final = "?"
 TAKES: Final = frozenset({Kind.TAKE_FIELDS, Kind.TAKE_FINGER})
+# Beside the columns of what was agreed: the card that the platform replaced last. A terminal that has it again was put
+# back to an earlier state.
+FORMER_CARD: Final = "former_card"
 # Names and privileges are the platform's matter where people go both ways: a terminal cuts names and spells them in
 # its own code page, and who is made an administrator at one menu isn't one everywhere.
 _ENTERED_AT_TERMINALS: Final = frozenset({"card", "password"})
 # What is taken comes first, lest it be overwritten; who leaves makes room, and gives back a card, for who comes.
 _ORDER: Final = {kind: place for place, kind in enumerate(Kind)}
+_BEHIND_THE_NAME: Final = Fields._fields[1:]
 _SHORTEST_ALIKE: Final = 3
 
 
@@ -139,8 +147,18 @@ def is_doubtful(ours: Person, theirs: Person, last: Agreed) -> bool:
 
 
 def are_alike(one: str, other: str) -> bool:
-    """Whether two spellings may be one person's name: they have a word in common, or the beginning of one."""
-    return any(_begins_alike(word, another) for word in _words(one) for another in _words(other))
+    """Whether two spellings may be one person's name: in whatever order, they have the same words, or all that count of
+    the shorter one's begin like others of the longer one's. Particles and initials don't count."""
+    words, others = _words(one), _words(other)
+    if sorted(words) == sorted(others):
+        return True
+    few, many = sorted((list(filter(_counts, words)), list(filter(_counts, others))), key=len)
+    for word in few:
+        alike = next((another for another in many if _begin_alike(word, another)), None)
+        if alike is None:
+            return False
+        many.remove(alike)
+    return bool(few)
 
 
 def now_agreed(ours: Person, theirs: Person, last: Agreed) -> Agreed:
@@ -158,10 +176,15 @@ def now_agreed(ours: Person, theirs: Person, last: Agreed) -> Agreed:
 
 def sending(intents: Iterable[Intent], last: Agreed) -> Agreed:
     """What is agreed of a person while these intents of theirs are being carried out: if nobody hears what came of
-    them, the platform's word counts, even where it takes back what was sent."""
+    them, the platform's word counts, even where it takes back what was sent.
+
+    Whether somebody new came there at all is told by their name, so that stays unknown.
+    """
     fields, fingers = {**last.fields}, {**last.fingers}
     for intent in intents:
-        columns = Fields._fields if intent.kind is Kind.ADD else intent.columns
+        columns = _BEHIND_THE_NAME if intent.kind is Kind.ADD else intent.columns
+        if "card" in columns and fields.get("card") not in {None, 0, IN_DOUBT}:
+            fields[FORMER_CARD] = fields["card"]
         fields.update(dict.fromkeys(columns, IN_DOUBT))
         if intent.finger is not None:
             fingers[intent.finger] = IN_DOUBT
@@ -187,7 +210,8 @@ def _reconcile(code: str, person: Person, there: Person, last: Agreed, policy: P
         base = last.fields.get(column)
         if ours == theirs:
             continue
-        if theirs and _is_taken(column, ours, base, policy):
+        restored = column == "card" and theirs == last.fields.get(FORMER_CARD)
+        if theirs and not restored and _is_taken(column, ours, base, policy):
             taken.append(column)
         elif ours or base is not None:
             written.append(column)
@@ -197,8 +221,8 @@ def _reconcile(code: str, person: Person, there: Person, last: Agreed, policy: P
         yield Intent(Kind.ENABLE, code, ("disabled",))
     if columns := tuple(column for column in written if column != "disabled"):
         yield Intent(Kind.UPDATE, code, columns)
-    if policy.fingers and person.fingers is not None and there.fingers is not None:
-        yield from _reconcile_fingers(code, person.fingers, there.fingers, last.fingers, policy)
+    if policy.fingers:
+        yield from _reconcile_fingers(code, person, there, last.fingers, policy)
 
 
 def _is_taken(column: str, ours: object, base: object | None, policy: Policy) -> bool:
@@ -210,16 +234,19 @@ def _is_taken(column: str, ours: object, base: object | None, policy: Policy) ->
     return column == "name" and not ours and base is None
 
 
-def _reconcile_fingers(code: str, ours: Fingers, theirs: Fingers, last: Fingers, policy: Policy) -> Iterator[Intent]:
-    for finger in sorted({*ours, *theirs}):
-        kind = _finger(ours.get(finger), theirs.get(finger), last.get(finger), policy)
+def _reconcile_fingers(code: str, person: Person, there: Person, last: Fingers, policy: Policy) -> Iterator[Intent]:
+    if person.fingers is None or there.fingers is None:
+        return
+    for finger in sorted({*person.fingers, *there.fingers}):
+        ours, theirs, base = person.fingers.get(finger), there.fingers.get(finger), last.get(finger)
+        if theirs in person.forgotten:
+            base = IN_DOUBT
+        kind = None if ours == theirs else _finger(ours, theirs, base, policy)
         if kind is not None:
             yield Intent(kind, code, finger=finger)
 
 
 def _finger(ours: str | None, theirs: str | None, base: str | None, policy: Policy) -> Kind | None:
-    if ours == theirs:
-        return None
     if theirs is None:
         return Kind.COPY_FINGER  # also one that was deleted at the terminal
     if policy.takes and theirs != base and ours == base:
@@ -234,6 +261,11 @@ def _words(name: str) -> list[str]:
     return "".join(c if c.isalnum() else " " for c in plain).split()
 
 
-def _begins_alike(word: str, other: str) -> bool:
+def _counts(word: str) -> bool:
+    """In some scripts a letter is a word."""
+    return len(word) >= _SHORTEST_ALIKE or not word.isascii()
+
+
+def _begin_alike(word: str, other: str) -> bool:
     short, long = sorted((word, other), key=len)
-    return short == long or (len(short) >= _SHORTEST_ALIKE and long.startswith(short))
+    return long.startswith(short)

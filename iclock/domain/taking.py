@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
+from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -16,8 +17,8 @@ from django.db import IntegrityError, transaction
 
 from iclock.domain.belonging import belonging_to
 from iclock.domain.biodata import Kind, summarise
-from iclock.domain.placements import FitName, password_digest
 from iclock.domain.plan import Fields
+from iclock.domain.wanted import FitName, password_digest
 from iclock.models import Biodata, Terminal
 from iclock.models.biodata import digest_of
 from personnel.domain.people import announce, areas_of, lock_employees, update_employee
@@ -32,6 +33,7 @@ _FINGERS: Final = range(10)
 _VERSION: Final = re.compile("[0-9]{1,5}", re.ASCII)
 
 _MEANWHILE: Final = "The finger was changed here meanwhile."
+_ANOTHER: Final = "There is another employee by this code by now."
 _GONE: Final = "There is no such employee any more."
 _ELSEWHERE: Final = "They don't belong on this terminal any more."
 _SEALED: Final = "The PIN that is stored here can't be opened; set it again."
@@ -45,6 +47,7 @@ def take_fields(
     terminal: Terminal,
     code: str,
     *,
+    person: UUID | None = None,
     theirs: Fields,
     password: str,
     columns: Sequence[str],
@@ -57,7 +60,7 @@ def take_fields(
     the PIN itself. What the terminal hasn't takes nothing away.
     """
     with transaction.atomic():
-        employee = _lock(terminal, code)
+        employee = _lock(terminal, code, person)
         if isinstance(employee, str):
             return employee
         refusals: list[str] = []
@@ -75,7 +78,15 @@ def take_fields(
 
 
 def take_finger(
-    terminal: Terminal, code: str, finger: int, template: bytes, *, version: str, duress: bool, seen: str | None
+    terminal: Terminal,
+    code: str,
+    finger: int,
+    template: bytes,
+    *,
+    version: str,
+    duress: bool,
+    seen: str | None,
+    person: UUID | None = None,
 ) -> str:
     """Keep a finger that was enrolled at the terminal; "" or why it wasn't.
 
@@ -84,7 +95,7 @@ def take_finger(
     if refusal := _why_no_template(finger, template, version):
         return refusal
     with transaction.atomic():
-        employee = _lock(terminal, code)
+        employee = _lock(terminal, code, person)
         if isinstance(employee, str):
             return employee
         if settings.BIOMETRIC_CONSENT and not employee.biometric_consent:
@@ -137,7 +148,7 @@ def privilege_of(privilege: int) -> int:
     return privilege
 
 
-def _lock(terminal: Terminal, code: str) -> Employee | str:
+def _lock(terminal: Terminal, code: str, person: UUID | None) -> Employee | str:
     """The row of whom the terminal means, held until the transaction ends; or a sentence."""
     pk = Employee.objects.filter(emp_code=code).values_list("pk", flat=True).first()
     if pk is None:
@@ -146,6 +157,8 @@ def _lock(terminal: Terminal, code: str) -> Employee | str:
         [employee] = lock_employees([pk])
     except Employee.DoesNotExist:
         return _GONE
+    if person not in {None, employee.uuid}:
+        return _ANOTHER
     return employee if belonging_to(terminal).filter(pk=pk).exists() else _ELSEWHERE
 
 

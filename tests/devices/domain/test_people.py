@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import partial
 
 import pytest
 from django.db import connection
 from django.db.models import F
 from django.test import override_settings
+from django.utils import timezone
 
 from devices import protocol
 from devices.domain.lease import LeaseLostError
@@ -19,9 +20,11 @@ from devices.models import Device, SyncRun
 from devices.simulator import (
     Capitals,
     Close,
+    CountOff,
     Fault,
     Faults,
     LostBetween,
+    Refuse,
     SimPunch,
     SimTemplate,
     SimulatedTerminal,
@@ -318,9 +321,7 @@ def test_of_a_card_changed_on_both_sides_at_once_the_platforms_counts(hire: Hire
     assert (there(unit)["7"][1], ana.card_no) == (6, "6")
 
 
-def test_a_card_taken_that_is_somebody_elses_is_refused_in_words_and_nobody_loses_theirs(
-    hire: Hire, register: Register
-) -> None:
+def test_a_card_that_is_somebody_elses_is_not_taken_but_taken_away_again(hire: Hire, register: Register) -> None:
     device, unit = register()
     ana = hire("7", "Ana")
     hire("8", "Bob", card_no="5")
@@ -330,8 +331,8 @@ def test_a_card_taken_that_is_somebody_elses_is_refused_in_words_and_nobody_lose
     compare(device)
 
     ana.refresh_from_db()
-    assert ana.card_no is None
-    assert row_of(unit, "7").refusal == "Card 5 is that of employee 8."
+    assert (ana.card_no, there(unit)["7"][1], there(unit)["8"][1]) == (None, 0, 5)
+    assert [row.sentence for row in PersonIntent.objects.filter(done=False)] == ["Card 5 is that of employee 8."]
 
 
 def test_first_contact_with_a_used_terminal_removes_nobody_and_takes_what_is_unknown_here(
@@ -437,6 +438,209 @@ def test_what_the_unit_keeps_otherwise_is_told_and_not_written_again_and_again(h
     visit(device)
     assert there(unit)["7"][0] == "Anita"
     assert row_of(unit, "7").refusal == ""
+
+
+def test_whoever_gets_the_code_of_a_deleted_person_gets_nothing_else_of_theirs(hire: Hire, register: Register) -> None:
+    device, unit = register()
+    ana = hire("7", "Ana")
+    visit(device)
+    edit_at_unit(unit, "7", card=5, group=3)
+    enrol_at_unit(unit, "7", 3, FINGER)
+    people.delete_employees([ana.pk])
+    bob = hire("7", "Ana", last_name="Bobadilla")
+
+    visit(device)
+
+    bob.refresh_from_db()
+    assert (bob.card_no, Biodata.objects.count(), fingers(unit)) == (None, 0, {})
+    assert there(unit) == {"7": ("Ana Bobadilla", 0, 0, "")}
+    assert [user.group for user in unit.users()] == [1]
+    assert not SyncMark.objects.pending().exists()
+
+
+def test_fingers_of_a_new_algorithm_are_taken_and_nothing_is_deleted(hire: Hire, register: Register) -> None:
+    device, unit = register()
+    ana = hire("7", "Ana", fingers={3: FINGER})
+    visit(device)
+
+    unit.options["~ZKFPVersion"] = "12"
+    enrol_at_unit(unit, "7", 3, OTHER)
+    compare(device)
+
+    assert fingers(unit) == {("7", 3): OTHER}
+    stored = {(row.major_ver, row.template) for row in Biodata.objects.filter(employee=ana)}
+    assert stored == {("10", FINGER), ("12", OTHER)}
+
+
+def test_who_leaves_goes_at_the_next_try_although_the_unit_was_busy(hire: Hire, register: Register) -> None:
+    device, unit = register()
+    ana = hire("7", "Ana")
+    visit(device)
+    unit.faults = Faults(Refuse(command=protocol.CMD_DELETE_USER, times=2))
+    people.delete_employees([ana.pk])
+    visit(device)
+    assert set(there(unit)) == {"7"}
+    assert row_of(unit, "7").refusal
+
+    compare(device)
+
+    assert there(unit) == {}
+
+
+def test_what_the_unit_refused_makes_it_due_again_before_long(hire: Hire, register: Register) -> None:
+    device, unit = register()
+    hire("7", "Ana")
+    unit.faults = Faults(Refuse(command=SAVE), Refuse(command=protocol.CMD_USER_WRQ))
+    visit(device)
+    assert there(unit) == {}
+    assert not SyncMark.objects.pending().exists()
+    TerminalPerson.objects.update(retry_at=F("retry_at") - timedelta(minutes=5))
+
+    visit(device)
+
+    assert set(there(unit)) == {"7"}
+
+
+def test_whoever_is_edited_while_the_unit_keeps_something_else_is_tried_again_at_once(
+    hire: Hire, register: Register
+) -> None:
+    device, unit = register()
+    ana = hire("7", "Ana")
+    deed = partial(change, ana, card_no="5")
+    unit.faults = Faults(Capitals(), Meanwhile(command=SAVE, deed=deed))
+    visit(device)
+    unit.faults = Faults()
+
+    visit(device)
+
+    assert there(unit) == {"7": ("Ana", 5, 0, "")}
+
+
+def test_a_password_that_has_no_room_takes_nothing_else_away(hire: Hire, register: Register) -> None:
+    device, unit = register(user_width=28, punch_width=16)
+    ana = hire("7", "Ana", card_no="4711", pin="123")
+    visit(device)
+
+    change(ana, card_no=None, device_password="12345678")
+    visit(device)
+
+    assert there(unit) == {"7": ("Ana", 0, 0, "")}
+    assert row_of(unit, "7").refusal.startswith("Their PIN has more than the 5 digits that this unit takes.")
+
+
+def test_a_template_that_cannot_be_opened_keeps_nobody_else_away(hire: Hire, register: Register) -> None:
+    device, unit = register()
+    hire("7", "Ana", fingers={3: FINGER})
+    hire("8", "Bob", fingers={4: OTHER})
+    Biodata.objects.filter(employee__emp_code="7").update(sealed=b"\x02k9" + bytes(40))
+
+    visit(device)
+
+    assert (set(there(unit)), fingers(unit)) == ({"7", "8"}, {("8", 4): OTHER})
+    assert row_of(unit, "7").refusal.startswith("Finger 3 can't be opened (")
+
+
+def test_a_finger_for_duress_is_not_made_an_ordinary_one_elsewhere(hire: Hire, register: Register) -> None:
+    (gate, one), (canteen, other) = register(1), register(2)
+    hire("7", "Ana")
+    visit(gate)
+    one.put_template(SimTemplate(one.uid_of("7") or 0, 3, FINGER, valid=3))
+
+    visit(gate)
+    visit(canteen)
+
+    assert (set(fingers(one)), fingers(other)) == ({("7", 3)}, {})
+    assert "duress" in row_of(other, "7").refusal
+
+
+def test_whoever_stands_at_a_full_unit_under_a_code_that_was_refused_there_is_another(
+    hire: Hire, register: Register
+) -> None:
+    device, unit = register(users=(SimUser(1, "99", "Guest"),), user_capacity=1)
+    ana = hire("7", "Ana")
+    visit(device)
+    unit.delete_user(1)
+    unit.add_user(SimUser(1, "7", "Zoe", card=9))
+
+    compare(device)
+
+    ana.refresh_from_db()
+    assert (there(unit), ana.card_no) == ({"7": ("Zoe", 9, 0, "")}, None)
+
+
+def test_a_unit_that_was_put_back_to_an_earlier_state_does_not_bring_a_lost_card_or_a_withdrawn_finger_back(
+    hire: Hire, register: Register
+) -> None:
+    device, unit = register()
+    ana = hire("7", "Ana", card_no="111", fingers={3: FINGER})
+    visit(device)
+    change(ana, card_no="222")
+    people.withdraw_templates([ana.pk], ["finger_print"])
+    visit(device)
+    edit_at_unit(unit, "7", card=111)
+    enrol_at_unit(unit, "7", 3, FINGER)
+
+    compare(device)
+
+    ana.refresh_from_db()
+    assert (ana.card_no, there(unit)["7"][1], fingers(unit)) == ("222", 222, {})
+    assert not Biodata.objects.exists()
+
+
+def test_a_table_of_fingers_that_cannot_be_read_keeps_nobody_on_the_unit(hire: Hire, register: Register) -> None:
+    device, unit = register(users=(SimUser(1, "7", "Ana"),), templates=(SimTemplate(1, 3, FINGER),))
+    ana = hire("7", "Ana")
+    visit(device)
+    enrol_at_unit(unit, "7", 4, OTHER)
+    unit.faults = Faults(CountOff(of="templates", by=3, times=None))
+    people.delete_employees([ana.pk])
+
+    visit(device)
+
+    assert there(unit) == {}
+
+
+def test_a_code_that_the_unit_has_twice_goes_twice(hire: Hire, register: Register) -> None:
+    device, unit = register()
+    ana = hire("7", "Ana")
+    hire("8", "Bob")
+    visit(device)
+    (uid,) = (user.uid for user in unit.users() if user.user_id == "8")
+    row = unit._users[uid]
+    unit._users[uid] = row[:48] + b"7".ljust(24, b"\0")
+    people.delete_employees([ana.pk])
+
+    visit(device)
+
+    assert "7" not in there(unit)
+
+
+def test_the_history_tells_of_what_nobody_answered_and_what_fails_alike_once(hire: Hire, register: Register) -> None:
+    device, unit = register()
+    hire("7", "Ana", fingers={3: FINGER})
+    unit.faults = Faults(LostBetween(times=2))
+    visit(device)
+    compare(device)
+    compare(device)
+
+    rows = PersonIntent.objects.order_by("pk").values_list("kind", "done")
+    assert list(rows) == [("add", False), ("copy_finger", False), ("copy_finger", True)]
+
+
+def test_a_database_error_in_between_is_told_and_tried_again_before_long(hire: Hire, register: Register) -> None:
+    device, _ = register()
+    hire("7", "Ana")
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE iclock_personintent ADD CONSTRAINT broken CHECK (emp_code <> '7') NOT VALID")
+    try:
+        visit(device)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE iclock_personintent DROP CONSTRAINT broken")
+
+    assert "broken" in SyncMark.objects.get(terminal=device.terminal).error
+    device.refresh_from_db()
+    assert device.next_poll_at < timezone.now() + timedelta(minutes=6)
 
 
 def test_who_does_not_fit_is_refused_with_a_reason_and_nobody_else_is_disturbed(hire: Hire, register: Register) -> None:

@@ -191,6 +191,12 @@ def test_a_code_that_the_terminal_gives_to_somebody_else_is_left_alone_until_som
         ("Bartholomew", "Barth", True),
         ("Ana", "Anabel", True),
         ("Li", "Lima", False),
+        ("Li Na", "NA LI", True),
+        ("Juan Gomez", "Juan Perez", False),
+        ("Ana de Souza", "Carlos de la Cruz", False),
+        ("??", "??", True),
+        ("Juan", "Juan Perez", True),
+        ("王 明", "王 芳", False),
         ("Ana", "Bob", False),
     ],
 )

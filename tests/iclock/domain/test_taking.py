@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.test import override_settings
 
 from iclock.domain import taking
-from iclock.domain.placements import password_digest
+from iclock.domain.wanted import password_digest
 from iclock.domain.plan import Fields
 from iclock.domain.taking import take_fields, take_finger
 from iclock.models import Biodata, SyncMark, Terminal
