@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from devices.domain.attendance import CrowdedError
 from devices.domain.lease import LeaseLostError
 from devices.domain.live import CallerGoneError, OccupiedError
+from devices.domain.live_changes import NoConsentError
 from devices.domain.registry import OUTSIDE, AlreadyRegisteredError
 from devices.driver.errors import (
     KnownUserError,
@@ -55,6 +56,7 @@ _REASONS: Final[Mapping[str, str | Promise]] = {
     "blocked": gettext_lazy("The terminal is blocked."),
     "doubt": gettext_lazy("Something doesn't agree, so the log was not cleared."),
     "doubtful_time": gettext_lazy("The server's clock and the database's differ, so the device's was not set."),
+    "no_consent": gettext_lazy("The person did not agree to biometrics: note that on the employee first."),
     "storage": gettext_lazy("Nothing was lost, but storing failed."),
 }
 # These name other terminals, the operator's networks, what the database says: for the history, not for whoever asks.
@@ -136,7 +138,7 @@ def _status_of(error: TerminalError) -> int:
     match error:
         case UnknownUserError():
             return 404
-        case KnownUserError():
+        case KnownUserError() | NoConsentError():
             return 409
         case UnfitError():
             return 400

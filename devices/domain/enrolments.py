@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from django.db import Error, connection
 
 from devices.domain.dialling import Bounds, dial
+from devices.domain.disabling import held_down
 from devices.domain.identity import require_admitted
 from devices.domain.lease import Lease
 from devices.driver.enrolling import EnrolmentOutcome
@@ -45,13 +46,20 @@ class _Ending(NamedTuple):
     sentence: str
 
 
+class _Conversation(NamedTuple):
+    device: Device
+    lease: Lease
+    session: TerminalSession
+
+
 def carry_out(device: Device, lease: Lease, *, seconds: float = ENROLMENT_SECONDS) -> None:
     """Have the finger enrolled that waits for the device's terminal, if one does.
 
     What came of it stands in the enrolment's row. Who can't be reached is asked at the next visit, until the enrolment
     expires. ``seconds`` is how long the terminal waits for the finger.
     """
-    terminal = device.terminal
+    # As it is by now: the visit whose end this is may have begun a while ago.
+    terminal = Terminal.objects.filter(pk=device.terminal_id).first()
     if terminal is None or not waits_at(terminal.pk):
         return
     connection.close()
@@ -59,7 +67,7 @@ def carry_out(device: Device, lease: Lease, *, seconds: float = ENROLMENT_SECOND
         require_admitted(terminal)
         with dial(device, Bounds(seconds + _AROUND)) as session:
             if session.serial() == terminal.sn:
-                _enrol_who_waits(session, terminal, lease, seconds)
+                _enrol_who_waits(_Conversation(device, lease, session), terminal, seconds)
     except TerminalError as error:
         _log.warning("No finger was enrolled at device %s: %s", device.key, error)
     except Error:
@@ -67,15 +75,15 @@ def carry_out(device: Device, lease: Lease, *, seconds: float = ENROLMENT_SECOND
         connection.close_if_unusable_or_obsolete()
 
 
-def _enrol_who_waits(session: TerminalSession, terminal: Terminal, lease: Lease, seconds: float) -> None:
-    enrolment = claim(terminal.pk, since=lease.taken_at)
+def _enrol_who_waits(conversation: _Conversation, terminal: Terminal, seconds: float) -> None:
+    enrolment = claim(terminal.pk, since=conversation.lease.taken_at)
     connection.close()
     if enrolment is None:
         return
     try:
-        ending = _enrol(session, enrolment, seconds)
+        ending = _enrol(conversation, enrolment, seconds)
     except UnknownUserError:
-        ending = _Ending(State.FAILED, _NOT_THERE.format(enrolment.employee))
+        ending = _Ending(State.FAILED, _NOT_THERE.format(enrolment.employee.emp_code))
     except TerminalError as error:
         mark([terminal.pk])  # a finger may be on it all the same: the next comparison finds out
         ending = _Ending(State.FAILED, str(error))
@@ -83,8 +91,9 @@ def _enrol_who_waits(session: TerminalSession, terminal: Terminal, lease: Lease,
     connection.close()
 
 
-def _enrol(session: TerminalSession, enrolment: Enrolment, seconds: float) -> _Ending:
+def _enrol(conversation: _Conversation, enrolment: Enrolment, seconds: float) -> _Ending:
     """Raises TerminalError."""
+    session = conversation.session
     code, finger = enrolment.employee.emp_code, enrolment.finger
     version = session.fp_version() or enrolment.terminal.fp_version
     seen = stored_digest(enrolment, version=version)
@@ -97,11 +106,13 @@ def _enrol(session: TerminalSession, enrolment: Enrolment, seconds: float) -> _E
         outcome = progress.outcome
     if outcome != "enrolled":
         return _Ending(*_ENDINGS[outcome or "failed"])
-    return _take(session, enrolment, version=version, seen=seen)
+    return _take(conversation, enrolment, version=version, seen=seen)
 
 
-def _take(session: TerminalSession, enrolment: Enrolment, *, version: str, seen: str | None) -> _Ending:
-    """The finger is on the terminal; what keeps it from being stored here is mended by the next comparison."""
+def _take(conversation: _Conversation, enrolment: Enrolment, *, version: str, seen: str | None) -> _Ending:
+    """The finger is on the terminal. What can't be read now is left to the next comparison; what may not be stored
+    here doesn't stay there."""
+    session = conversation.session
     code, finger = enrolment.employee.emp_code, enrolment.finger
     try:
         template = session.template(find_user(session.users(), code).uid, finger)
@@ -111,9 +122,23 @@ def _take(session: TerminalSession, enrolment: Enrolment, *, version: str, seen:
     if template is None:
         return _Ending(State.FAILED, "The terminal said that the finger is enrolled, but doesn't have it: ask again.")
     refused = take_finger(enrolment.terminal, code, finger, template, version=version, duress=False, seen=seen)
+    connection.close()
     if refused:
-        return _Ending(State.FAILED, f"Enrolled on the terminal, but not stored here: {refused}")
+        left = _take_back(conversation, enrolment)
+        return _Ending(State.FAILED, f"{left} {refused}")
     return _Ending(State.DONE, "Enrolled, stored, and on its way to the person's other terminals.")
+
+
+def _take_back(conversation: _Conversation, enrolment: Enrolment) -> str:
+    """What was enrolled but may not be kept is deleted on the terminal; what became of that."""
+    which = (enrolment.employee.emp_code, enrolment.finger)
+    mark([enrolment.terminal_id])  # it may have had another template of this finger, which is known here
+    try:
+        with held_down(conversation.device, conversation.lease):
+            error = conversation.session.delete_fingers([which])[which]
+    except TerminalError as lost:
+        error = lost
+    return f"Enrolled, and still on the terminal: {error}" if error else "Enrolled, and deleted on the terminal again."
 
 
 def _say(enrolment: Enrolment, *, scans: int) -> None:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from devices.domain.clocks import SET_CLOCK, agreed_time, wall_at, zone_of
@@ -27,6 +28,7 @@ from devices.driver.session import TerminalSession
 from devices.driver.unit import Sizes
 from devices.driver.users import UnitUser, UserFields
 from devices.models import Device
+from personnel.models import Employee
 from zkbio.accounts.domain.audit import record
 
 T = TypeVar("T")
@@ -40,6 +42,13 @@ class DoubtfulTimeError(TerminalError):
     """Nobody knows what time it is."""
 
     code = "doubtful_time"
+    in_step = True
+
+
+class NoConsentError(TerminalError):
+    """Where consent is asked for, nobody's finger is enrolled without theirs."""
+
+    code = "no_consent"
     in_step = True
 
 
@@ -76,7 +85,7 @@ def delete_user(user_id: str, *, actor: object) -> Work[UnitUser]:
 def start_enrolment(user_id: str, finger: int, *, actor: object) -> Work[None]:
     """The unit then asks for the finger three times, and nobody waits for it: what came of it, the next visit finds.
 
-    Raises UnknownUserError.
+    Raises UnknownUserError, and NoConsentError about an employee who didn't agree to biometrics.
     """
     begin = _change(
         lambda _device, session: session.start_enrolment(user_id, finger),
@@ -88,10 +97,17 @@ def start_enrolment(user_id: str, finger: int, *, actor: object) -> Work[None]:
     )
 
     def work(lease: Lease, bounds: Bounds) -> None:
+        _require_consent(user_id)
         begin(lease, bounds)
         request_sync_within(lease.device_id, _ENROLMENT)
 
     return work
+
+
+def _require_consent(user_id: str) -> None:
+    """Of a code that is nobody's here, nobody knows whose finger it is."""
+    if settings.BIOMETRIC_CONSENT and Employee.objects.filter(emp_code=user_id, biometric_consent=False).exists():
+        raise NoConsentError(f"Employee {user_id} did not agree to biometrics: note that on the employee first.")
 
 
 def set_clock(*, actor: object) -> Work[datetime]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import QuerySet
+from django.db.models import BooleanField, QuerySet, Value
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils.http import urlencode
@@ -19,6 +19,7 @@ from zkbio.admin import GrowingAdmin, second
 
 # The permission of whoever has a unit enrol somebody over HTTP (`devices`), which this app knows by name only.
 PERMISSION: Final = "devices.operate_device"
+SEE_PEOPLE: Final = "personnel.view_employee"
 _ASKED: Final = ("terminal", "employee", "finger")
 _OF_A_HAND: Final = ("thumb", "index finger", "middle finger", "ring finger", "little finger")
 
@@ -43,7 +44,7 @@ class EnrolmentAdmin(GrowingAdmin[Enrolment]):
     list_display = (
         "id",
         "terminal",
-        "employee",
+        "whom",
         "which",
         "state",
         "good_scans",
@@ -61,7 +62,7 @@ class EnrolmentAdmin(GrowingAdmin[Enrolment]):
     actions = ("cancel_chosen",)
     followed = (
         "terminal",
-        "employee",
+        "whom",
         "which",
         "state",
         "good_scans",
@@ -77,10 +78,16 @@ class EnrolmentAdmin(GrowingAdmin[Enrolment]):
         return [path("<int:pk>/cancel/", view, name="iclock_enrolment_cancel"), *super().get_urls()]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm(PERMISSION)
+        """Whom to enrol is chosen by name."""
+        return request.user.has_perms([PERMISSION, SEE_PEOPLE])
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(PERMISSION)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Enrolment]:
+        """With ``names_shown``: what of a person is shown to this user."""
+        shown = Value(request.user.has_perm(SEE_PEOPLE), output_field=BooleanField())
+        return super().get_queryset(request).annotate(names_shown=shown)
 
     def has_view_permission(self, request: HttpRequest, obj: Enrolment | None = None) -> bool:
         """Who asks for them sees what comes of them."""
@@ -125,6 +132,11 @@ class EnrolmentAdmin(GrowingAdmin[Enrolment]):
         chosen = queryset.open().select_related("terminal", "employee")  # type: ignore[attr-defined]
         cancelled = sum(cancel(enrolment, actor=request) for enrolment in chosen)
         self.message_user(request, f"Cancelled: {cancelled}.", messages.SUCCESS)
+
+    @admin.display(description="employee", ordering="employee")
+    def whom(self, enrolment: Enrolment) -> str:
+        shown: bool = enrolment.names_shown  # type: ignore[attr-defined]
+        return str(enrolment.employee) if shown else enrolment.employee.emp_code
 
     @admin.display(description="finger", ordering="finger")
     def which(self, enrolment: Enrolment) -> str:

@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 from iclock.domain.belonging import belonging_to
 from iclock.domain.marks import hold_terminals
 from iclock.domain.terminals import call_terminals
-from iclock.models import Biodata, Enrolment, Terminal
+from iclock.models import Biodata, Enrolment, Terminal, TerminalPresence
 from iclock.models.enrolment import EnrolmentQuerySet
 from iclock.policy import Direction
 from personnel.models import Employee
@@ -38,6 +38,7 @@ INTERRUPTED: Final = (
     "It was interrupted, and what came of it isn't known: the next comparison finds a finger, or ask again."
 )
 
+_SEE_PEOPLE: Final = "personnel.view_employee"
 _BATCH: Final = 10_000
 _OVERDUE: Final = Q(state=State.QUEUED, expires_at__lte=Now())
 _GIVEN_UP: Final = Q(state=State.RUNNING, started_at__lte=Now() - PATIENCE)
@@ -59,24 +60,26 @@ def ask(terminal: Terminal, employee: Employee, finger: int, *, user: Any, actor
             _note(enrolment, actor=actor, action="iclock.ask_to_enrol")
             call_terminals([terminal.pk])
     except IntegrityError as error:
-        raise ValidationError(_occupied(terminal)) from error
+        raise ValidationError(_occupied(terminal, user)) from error
     enrolment.refresh_from_db()
     return enrolment
 
 
 def waits_at(terminal_id: int) -> bool:
-    """Whether there is one to be claimed, or one that was broken off."""
+    """Whether there is one to be claimed, or one that was broken off. One that may not be carried out any more ends."""
+    _end_unfit(terminal_id)
     return Enrolment.objects.open().filter(terminal=terminal_id).exists()
 
 
 def claim(terminal_id: int, *, since: datetime) -> Enrolment | None:
-    """The enrolment that the caller carries out now, given to one caller only.
+    """The enrolment that the caller carries out now, given to one caller only; what was asked of it is asked again.
 
     The caller alone speaks to the terminal since ``since``: one that was begun before then was broken off.
     """
     with transaction.atomic():
         of_terminal = Enrolment.objects.filter(terminal=terminal_id)
         _end(of_terminal.filter(state=State.RUNNING, started_at__lt=since), State.FAILED, INTERRUPTED)
+        _end_unfit(terminal_id)
         waiting = of_terminal.filter(state=State.QUEUED, expires_at__gt=Now())
         if not waiting.update(state=State.RUNNING, started_at=Now(), sentence=""):
             return None
@@ -98,8 +101,7 @@ def finish(enrolment: Enrolment, state: str, sentence: str) -> bool:
     with transaction.atomic():
         if not _mine(enrolment).update(state=state, sentence=sentence[:300], finished_at=Now()):
             return False
-        result = {"asked_by": str(enrolment.created_by or ""), "state": str(state), "result": sentence[:300]}
-        _note(enrolment, actor="sync", action="iclock.enrol", **result)
+        _note_end(enrolment, state, sentence)
     return True
 
 
@@ -143,17 +145,40 @@ def _require_sense(terminal: Terminal, employee: Employee, finger: int, *, user:
         raise ValidationError(f"Fingers are numbered 0 to 9; there is no finger {finger}.")
     if user is not None and not _sees(user, terminal, employee):
         raise ValidationError("This terminal or this person is outside of your limits.")
-    if terminal.admission != Terminal.Admission.APPROVED:
-        raise ValidationError(f"{terminal} is not approved: approve the terminal first.")
-    if terminal.direction == Direction.OFF:
-        raise ValidationError(f"The people of {terminal} are its own (direction “off”): nothing is taken from it.")
-    if not belonging_to(terminal).filter(pk=employee.pk).exists():
+    if refusal := _why_not(terminal, employee, who=str(employee)):
+        raise ValidationError(refusal)
+    if not TerminalPresence.objects.filter(terminal=terminal, expected=True).exists():
         raise ValidationError(
-            f"{employee} doesn't belong on {terminal}: only who is in one of its areas, works here and takes part in"
+            f"Nobody polls {terminal}, or it was never reached: nobody would ask for the finger there."
+        )
+
+
+def _why_not(terminal: Terminal, employee: Employee, *, who: str) -> str:
+    """Why nobody may ask for a finger of this person (``who``, in the sentence) there; "" when they may."""
+    if terminal.admission != Terminal.Admission.APPROVED:
+        return f"{terminal} is not approved: approve the terminal first."
+    if terminal.direction == Direction.OFF:
+        return f"The people of {terminal} are its own (direction “off”): nothing is taken from it."
+    if not belonging_to(terminal).filter(pk=employee.pk).exists():
+        return (
+            f"{who} doesn't belong on {terminal}: only who is in one of its areas, works here and takes part in"
             " attendance is enrolled there."
         )
     if settings.BIOMETRIC_CONSENT and not employee.biometric_consent:
-        raise ValidationError(f"{employee} did not agree to biometrics: note that on the employee first.")
+        return f"{who} did not agree to biometrics: note that on the employee first."
+    return ""
+
+
+def _end_unfit(terminal_id: int) -> None:
+    """Since it was asked for, the terminal was blocked, say, or the person left, or took back their consent."""
+    waiting = Enrolment.objects.filter(terminal=terminal_id, state=State.QUEUED)
+    enrolment = waiting.select_related("terminal", "employee", "created_by").first()
+    if enrolment is None:
+        return
+    refusal = _why_not(enrolment.terminal, enrolment.employee, who=enrolment.employee.emp_code)[:300]
+    with transaction.atomic():
+        if refusal and _end(waiting.filter(pk=enrolment.pk), State.FAILED, refusal):
+            _note_end(enrolment, State.FAILED, refusal)
 
 
 def _sees(user: Any, terminal: Terminal, employee: Employee) -> bool:
@@ -161,11 +186,14 @@ def _sees(user: Any, terminal: Terminal, employee: Employee) -> bool:
     return visible and Employee.objects.visible_to(user).filter(pk=employee.pk).exists()
 
 
-def _occupied(terminal: Terminal) -> str:
+def _occupied(terminal: Terminal, user: Any) -> str:
+    """Names only whom ``user`` may read of."""
     other = Enrolment.objects.open().filter(terminal=terminal).select_related("employee").first()
     if other is None:
         return f"{terminal} was enrolling somebody a moment ago: ask again."
-    return f"{terminal} enrols finger {other.finger} of {other.employee} already: wait for that, or cancel it."
+    shown = user is None or (user.has_perm(_SEE_PEOPLE) and _sees(user, terminal, other.employee))
+    which = f"finger {other.finger} of {other.employee}" if shown else "a finger of somebody"
+    return f"{terminal} enrols {which} already: wait for that, or cancel it."
 
 
 def _mine(enrolment: Enrolment) -> EnrolmentQuerySet:
@@ -174,6 +202,11 @@ def _mine(enrolment: Enrolment) -> EnrolmentQuerySet:
 
 def _end(enrolments: EnrolmentQuerySet, state: str, sentence: str) -> int:
     return enrolments.update(state=state, sentence=sentence, finished_at=Now())
+
+
+def _note_end(enrolment: Enrolment, state: str, sentence: str) -> None:
+    result = {"asked_by": str(enrolment.created_by or ""), "state": str(state), "result": sentence[:300]}
+    _note(enrolment, actor="sync", action="iclock.enrol", **result)
 
 
 def _note(enrolment: Enrolment, *, actor: object, action: str, **more: object) -> None:

@@ -69,4 +69,5 @@ class Enrolment(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"Finger {self.finger} of {self.employee} at {self.terminal}"
+        """Whoever follows it may not be who reads names."""
+        return f"Finger {self.finger} of {self.employee.emp_code} at {self.terminal}"

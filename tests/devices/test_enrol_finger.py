@@ -17,6 +17,7 @@ from devices.domain import enrolments
 from devices.domain.lease import hold
 from devices.models import Device
 from devices.simulator import EnrolmentEnds, Faults, SimulatedTerminal
+from iclock.domain import presence
 from iclock.domain.enrolments import cancel
 from iclock.models import Biodata, Enrolment, Terminal
 from personnel.models import Area, Employee
@@ -30,6 +31,7 @@ def gate(device: Device) -> Device:
     area = Area.objects.create(area_code="2", area_name="Two")
     device.terminal = Terminal.objects.create(sn="CKJF201260077", alias="Gate", area=area)
     device.save()
+    presence.mark_online(device.terminal)
     Employee.objects.create(emp_code="1001", first_name="Ana", department_id=1).areas.set([area])
     return device
 

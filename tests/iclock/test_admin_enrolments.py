@@ -7,6 +7,7 @@ from django.contrib.auth.models import Permission
 from django.http import HttpResponseBase
 from django.test import Client
 
+from iclock.domain import presence
 from iclock.domain.enrolments import claim, finish
 from iclock.models import Biodata, Enrolment, Terminal
 from personnel.models import Area, Employee
@@ -27,6 +28,7 @@ def area(db: None) -> Area:
 def gate(terminal: Terminal, area: Area) -> Terminal:
     Terminal.objects.update(area=area)
     terminal.refresh_from_db()
+    presence.mark_online(terminal)
     return terminal
 
 
@@ -138,6 +140,24 @@ def test_nobody_asks_or_cancels_without_the_permission_of_operating_terminals(
     assert "Enrol a finger" not in page(client.get(f"/admin/personnel/employee/{ana.pk}/change/"))
     clerk.user_permissions.clear()
     assert client.get(ENROLMENTS).status_code == 403
+
+
+def test_who_may_not_read_of_people_follows_it_without_names(
+    client: Client, clerk: User, gate: Terminal, ana: Employee
+) -> None:
+    post(client, gate, ana)
+    enrolment = Enrolment.objects.get()
+    followed = f"{ENROLMENTS}{enrolment.pk}/change/"
+    assert ("b&gt;Ana" in page(client.get(ENROLMENTS)), "b&gt;Ana" in page(client.get(followed))) == (True, True)
+    clerk.user_permissions.set(Permission.objects.filter(codename="operate_device"))
+
+    for shown in (page(client.get(ENROLMENTS)), page(client.get(followed))):
+        assert ("1001" in shown, "Ana" in shown) == (True, False)
+    form = client.get(f"{ENROLMENTS}add/?employee={ana.pk}")
+    assert (form.status_code, "Ana" in page(form)) == (403, False)
+    assert client.post(f"{ENROLMENTS}{enrolment.pk}/cancel/").status_code == 302
+    enrolment.refresh_from_db()
+    assert enrolment.state == "cancelled"
 
 
 def test_those_of_other_areas_are_neither_asked_for_nor_seen_nor_cancelled(

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.test import override_settings
 from django.utils import timezone, translation
 
 from devices.api.errors import reason
@@ -20,6 +21,7 @@ from devices.models import Device, SyncRun
 from devices.protocol import CMD_SET_TIME, CMD_STARTENROLL
 from devices.simulator import Silent, SimTemplate, SimulatedTerminal, SimUser, TerminalSpec
 from iclock.models import Terminal
+from personnel.models import Employee
 from tests.devices.api.conftest import WRONG_UNIT, Ask
 from zkbio.accounts.models import AuditEntry
 from zkbio.api.renderers import naive_text
@@ -422,6 +424,24 @@ def test_the_unit_asks_for_the_finger_that_is_to_be_enrolled(
         "Enrolment mode is on. The user must put the finger on the sensor 3 times.",
         english,
     )
+
+
+@override_settings(BIOMETRIC_CONSENT=True)
+def test_a_finger_of_an_employee_who_did_not_agree_is_not_asked_for(
+    ask: Ask, ask_in_english: Ask, unit: SimulatedTerminal, gate: Device
+) -> None:
+    path, body = "/devices/gate/users/1002/enroll-finger", {"finger_index": 3}
+    employee = Employee.objects.create(emp_code="1002", first_name="Bob", department_id=1)
+    sentence = "La persona no ha dado su consentimiento para la biometría: anótelo antes en su ficha de empleado."
+    in_english = "Employee 1002 did not agree to biometrics: note that on the employee first."
+
+    assert ask("POST", path, body) == (409, {"success": False, "error": sentence})
+    assert ask_in_english("POST", path, body) == (409, {"success": False, "error": in_english})
+    assert CMD_STARTENROLL not in unit.commands()
+
+    Employee.objects.filter(pk=employee.pk).update(biometric_consent=True)
+    assert ask("POST", path, body)[0] == 200
+    assert ask("POST", "/devices/gate/users/1001/enroll-finger", body)[0] == 200, "of a stranger nobody knows"
 
 
 @pytest.mark.parametrize("body", [None, {}, {"finger_index": None}])

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
 from django.db.models.functions import Now
-from django.test import override_settings
 
 from devices import protocol
 from devices.domain import enrolments
@@ -26,8 +27,10 @@ from devices.simulator import (
     SimulatedTerminal,
     TerminalSpec,
 )
+from iclock.domain import presence
 from iclock.domain.enrolments import ask, cancel
 from iclock.models import Biodata, Enrolment, SyncMark, Terminal
+from personnel.domain.resignations import resign
 from personnel.models import Area, Employee
 from tests.devices.conftest import PEOPLE
 from zkbio.accounts.models import AuditEntry
@@ -52,6 +55,7 @@ def area(db: None) -> Area:
 def gate(device: Device, area: Area) -> Device:
     device.terminal = Terminal.objects.create(sn="CKJF201260077", alias="Gate", area=area)
     device.save()
+    presence.mark_online(device.terminal)
     return device
 
 
@@ -60,6 +64,26 @@ def ana(area: Area) -> Employee:
     person = Employee.objects.create(emp_code="1001", first_name="Ana", department_id=1)
     person.areas.set([area])
     return person
+
+
+@pytest.fixture
+def agreed(ana: Employee, settings: Any) -> Employee:
+    settings.BIOMETRIC_CONSENT = True
+    Employee.objects.update(biometric_consent=True)
+    ana.refresh_from_db()
+    return ana
+
+
+@dataclass(frozen=True)
+class During(Fault):
+    """Somebody does something while the unit carries out the command."""
+
+    deed: Callable[[], None] = lambda: None
+
+    def packets(self, packets: list[protocol.Packet]) -> list[protocol.Packet]:
+        self.deed()
+        connection.close()
+        return packets
 
 
 def asked(gate: Device, who: Employee, finger: int = 6) -> Enrolment:
@@ -188,22 +212,96 @@ def test_who_is_not_on_the_terminal_yet_is_not_asked_for(gate: Device, area: Are
     carry_out(gate)
 
     state, _, sentence = ending(enrolment)
-    assert (state, sentence.startswith("77 Neu is not on the terminal yet.")) == ("failed", True)
+    assert (state, sentence.startswith("77 is not on the terminal yet.")) == ("failed", True)
     assert START not in unit.commands()
 
 
-@override_settings(BIOMETRIC_CONSENT=True)
-def test_a_consent_that_is_taken_back_meanwhile_keeps_the_finger_from_being_stored(gate: Device, ana: Employee) -> None:
-    Employee.objects.update(biometric_consent=True)
-    ana.refresh_from_db()
-    enrolment = asked(gate, ana)
+def taken_back() -> None:
     Employee.objects.update(biometric_consent=False)
+
+
+def resigned() -> None:
+    resign(Employee.objects.values_list("pk", flat=True), resign_date=date(2026, 3, 2))
+
+
+def set_off() -> None:
+    Terminal.objects.update(direction="off")
+
+
+def blocked() -> None:
+    Terminal.objects.update(admission="blocked")
+
+
+@pytest.mark.parametrize("deed", [taken_back, resigned, set_off, blocked])
+def test_nobody_is_asked_for_a_finger_that_may_not_be_enrolled_any_more(
+    deed: Callable[[], None], gate: Device, agreed: Employee, unit: SimulatedTerminal
+) -> None:
+    """The visit began before it was so: it still has the terminal as it was."""
+    enrolment = asked(gate, agreed)
+    deed()
+
+    carry_out(gate)
+
+    assert ending(enrolment)[:2] == ("failed", 0)
+    assert (unit.templates(), unit.commands()) == ((), [])
+
+
+def test_a_terminal_that_is_blocked_while_it_is_dialled_is_not_asked(
+    gate: Device, agreed: Employee, unit: SimulatedTerminal
+) -> None:
+    unit.faults = Faults(During(command=protocol.CMD_OPTIONS_RRQ, deed=blocked))
+    enrolment = asked(gate, agreed)
+
+    carry_out(gate)
+
+    assert ending(enrolment)[0] == "failed"
+    assert unit.journal
+    assert START not in unit.commands()
+
+
+def test_a_blocked_terminal_is_not_dialled_for_what_a_dead_worker_left(
+    gate: Device, agreed: Employee, unit: SimulatedTerminal
+) -> None:
+    asked(gate, agreed)
+    Enrolment.objects.update(state="running", started_at=Now() - timedelta(seconds=5))
+    blocked()
+
+    carry_out(gate)
+
+    assert not unit.journal
+
+
+@pytest.mark.parametrize("deed", [taken_back, resigned])
+def test_what_may_not_be_stored_any_more_is_deleted_at_the_terminal_at_once(
+    deed: Callable[[], None], gate: Device, agreed: Employee, unit: SimulatedTerminal
+) -> None:
+    SyncMark.objects.all().delete()
+    unit.faults = Faults(During(command=START, deed=deed))
+    enrolment = asked(gate, agreed)
+
+    carry_out(gate)
+
+    state, scans, sentence = ending(enrolment)
+    assert (state, scans) == ("failed", 3)
+    assert sentence.startswith("Enrolled, and deleted on the terminal again. ")
+    assert (unit.templates(), Biodata.objects.count()) == ((), 0)
+    assert not unit.disabled
+    assert SyncMark.objects.pending().filter(terminal=gate.terminal).exists()
+    gate.refresh_from_db()
+    assert gate.disabled_at is None
+
+
+def test_one_that_the_terminal_does_not_delete_again_is_said(
+    gate: Device, agreed: Employee, unit: SimulatedTerminal
+) -> None:
+    unit.faults = Faults(During(command=START, deed=taken_back), Refuse(command=protocol.CMD_DELETE_USERTEMP))
+    enrolment = asked(gate, agreed)
 
     carry_out(gate)
 
     state, _, sentence = ending(enrolment)
-    assert (state, sentence.startswith("Enrolled on the terminal, but not stored here: ")) == ("failed", True)
-    assert Biodata.objects.count() == 0
+    assert (state, sentence.startswith("Enrolled, and still on the terminal: ")) == ("failed", True), sentence
+    assert (len(unit.templates()), Biodata.objects.count()) == (1, 0)
 
 
 def test_a_cancel_reaches_the_unit_that_waits_for_the_finger(
@@ -243,8 +341,7 @@ def test_who_can_not_be_reached_is_asked_at_the_next_visit(
     if answers == "nobody":
         unit.stop()
     else:
-        assert gate.terminal is not None
-        gate.terminal.sn = "ANOTHER"
+        Terminal.objects.update(sn="ANOTHER")
 
     carry_out(gate)
 

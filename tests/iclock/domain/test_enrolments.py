@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from threading import Barrier, Thread
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.core.exceptions import ValidationError
 from django.db import connection
 from django.db.models.functions import Now
 from django.test import override_settings
 from django.utils import timezone
 
-from iclock.domain.enrolments import advance, ask, cancel, claim, expire, finish, is_wanted, purge
-from iclock.models import Enrolment, Terminal
+from iclock.domain import presence
+from iclock.domain.enrolments import (
+    advance,
+    ask,
+    cancel,
+    claim,
+    expire,
+    finish,
+    is_wanted,
+    purge,
+    stored_digest,
+    waits_at,
+)
+from iclock.models import Biodata, Enrolment, Terminal
 from iclock.signals import terminals_called
 from personnel.domain.resignations import resign
-from personnel.models import Area, Employee
-from personnel.models.scope import AreaLimit
+from personnel.models import Area, Department, Employee
+from personnel.models.scope import AreaLimit, DepartmentLimit
 from zkbio.accounts.models import AuditEntry, User
 
 pytestmark = pytest.mark.django_db
@@ -35,6 +49,7 @@ def area(db: None) -> Area:
 def gate(terminal: Terminal, area: Area) -> Terminal:
     Terminal.objects.update(area=area)
     terminal.refresh_from_db()
+    presence.mark_online(terminal)
     return terminal
 
 
@@ -86,6 +101,51 @@ def test_an_open_one_refuses_another_and_names_who_is_enrolled(enrolment: Enrolm
     )
     assert cancel(enrolment, actor="test")
     assert ask(enrolment.terminal, ana, 7, user=None, actor="test").state == "queued"
+
+
+def test_who_is_enrolled_is_named_only_to_whom_may_read_of_them(enrolment: Enrolment, area: Area) -> None:
+    """A clerk of another department, then one of theirs without the permission to read of people, then with it."""
+    elsewhere = Department.objects.create(dept_code="9", dept_name="Nine")
+    bob = Employee.objects.create(emp_code="1002", first_name="Bob", department=elsewhere)
+    bob.areas.set([area])
+    clerk = User.objects.create_user("clerk")
+    DepartmentLimit.objects.create(user=clerk, department=elsewhere)
+    clerk.user_permissions.set(Permission.objects.filter(codename="view_employee"))
+    somebody = "Gate (CKJF201260077) enrols a finger of somebody already: wait for that, or cancel it."
+
+    assert refusal(enrolment.terminal, bob, user=User.objects.get(pk=clerk.pk)) == somebody
+    DepartmentLimit.objects.all().delete()
+    assert "of 1001 Ana already" in refusal(enrolment.terminal, bob, user=User.objects.get(pk=clerk.pk))
+    clerk.user_permissions.clear()
+    assert refusal(enrolment.terminal, bob, user=User.objects.get(pk=clerk.pk)) == somebody
+
+
+def test_those_of_people_and_at_terminals_outside_the_limits_are_not_seen(enrolment: Enrolment, area: Area) -> None:
+    clerk = User.objects.create_user("clerk")
+    limit = DepartmentLimit.objects.create(
+        user=clerk, department=Department.objects.create(dept_code="9", dept_name="Nine")
+    )
+    assert not Enrolment.objects.visible_to(User.objects.get(pk=clerk.pk)).exists()
+
+    DepartmentLimit.objects.filter(pk=limit.pk).update(department=enrolment.employee.department)
+    assert Enrolment.objects.visible_to(User.objects.get(pk=clerk.pk)).get() == enrolment
+
+    Terminal.objects.update(area=Area.objects.create(area_code="3", area_name="Three"))
+    AreaLimit.objects.create(user=clerk, area=area)
+    assert not Enrolment.objects.visible_to(User.objects.get(pk=clerk.pk)).exists()
+
+
+@pytest.mark.parametrize("how", ["never reached", "not polled any more"])
+def test_a_terminal_that_nobody_calls_is_refused(how: str, gate: Terminal, ana: Employee) -> None:
+    if how == "never reached":
+        gate.presence.delete()
+    else:
+        presence.expect_no_more([gate.pk])
+
+    assert refusal(gate, ana) == (
+        "Nobody polls Gate (CKJF201260077), or it was never reached: nobody would ask for the finger there."
+    )
+    assert Enrolment.objects.count() == 0
 
 
 @pytest.mark.parametrize("finger", [-1, 10])
@@ -168,6 +228,65 @@ def test_one_is_given_to_one_caller_only(enrolment: Enrolment) -> None:
     assert claimed == enrolment
     assert claim(enrolment.terminal_id, since=LONG_AGO) is None
     assert state_of(enrolment) == "running"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda: Terminal.objects.update(admission="blocked"), "is not approved"),
+        (lambda: Terminal.objects.update(direction="off"), "are its own (direction “off”)"),
+        (lambda: Employee.objects.update(enable_attendance=False), "1001 doesn't belong on Gate"),
+        (lambda: Employee.objects.update(biometric_consent=False), "1001 did not agree to biometrics"),
+    ],
+    ids=["blocked", "off", "gone", "consent taken back"],
+)
+@pytest.mark.parametrize("at", [lambda pk: claim(pk, since=LONG_AGO), waits_at], ids=["claim", "before"])
+@override_settings(BIOMETRIC_CONSENT=True)
+def test_what_was_right_when_it_was_asked_for_has_to_be_right_when_it_counts(
+    at: Callable[[int], object], change: Callable[[], int], sentence: str, gate: Terminal, ana: Employee
+) -> None:
+    Employee.objects.update(biometric_consent=True)
+    ana.refresh_from_db()
+    enrolment = ask(gate, ana, 6, user=None, actor="test")
+    change()
+
+    assert not at(gate.pk)
+
+    assert (state_of(enrolment), enrolment.finished_at is None) == ("failed", False)
+    assert sentence in enrolment.sentence
+    assert "Ana" not in enrolment.sentence
+    ended = AuditEntry.objects.get(action="iclock.enrol").detail
+    assert (ended["state"], ended["result"]) == ("failed", enrolment.sentence)
+
+
+def test_who_lost_it_and_got_another_of_the_same_terminal_tells_of_theirs_only(enrolment: Enrolment) -> None:
+    """The same row, begun once more: by hand, since nothing here does so."""
+    former = claim(enrolment.terminal_id, since=LONG_AGO)
+    assert former is not None
+    Enrolment.objects.update(started_at=Now() + timedelta(seconds=1))
+
+    assert not is_wanted(former)
+    assert not advance(former, scans=3, sentence="3 of 3")
+    assert not finish(former, Enrolment.State.DONE, "Enrolled.")
+    assert state_of(enrolment) == "running"
+
+
+def test_the_stored_finger_is_that_of_the_same_algorithm_person_and_finger(enrolment: Enrolment, ana: Employee) -> None:
+    other = Employee.objects.create(emp_code="1002", department_id=1)
+    rows = [
+        (ana, 1, 6, 0, "9"),
+        (ana, 1, 7, 0, "10"),
+        (other, 1, 6, 0, "10"),
+        (ana, 2, 6, 0, "10"),
+        (ana, 1, 6, 1, "10"),
+    ]
+    for number, (who, kind, finger, index, version) in enumerate(rows):
+        row = Biodata(employee=who, bio_type=kind, bio_no=finger, bio_index=index, major_ver=version)
+        row.template = bytes([number + 1]) * 9
+        row.save()
+
+    assert stored_digest(enrolment, version="10") is None
+    assert stored_digest(enrolment, version="9") == Biodata.objects.get(major_ver="9").digest
 
 
 def test_how_it_stands_is_written_down_and_then_what_came_of_it(enrolment: Enrolment) -> None:
