@@ -50,10 +50,10 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            _refuse_existing(path)
-            fresh.rename(path)
+            _give_name(fresh, path)
         finally:
             fresh.unlink(missing_ok=True)
+        _keep_names(path.parent)
 
 
 def write_sealed(file: BinaryIO, chunks: Iterable[bytes], passphrase: str) -> None:
@@ -130,5 +130,27 @@ def _box(passphrase: str, head: bytes) -> AESGCM:
 
 
 def _refuse_existing(path: Path) -> None:
+    """Before the work, which is much."""
     if os.path.lexists(path):
-        raise SealedFileError(f"{path} is there already; a backup never replaces a file.")
+        raise _there_already(path)
+
+
+def _give_name(fresh: Path, path: Path) -> None:
+    """A link is never put in the place of a file that came meanwhile, as a renamed file would be."""
+    try:
+        os.link(fresh, path)
+    except FileExistsError as error:
+        raise _there_already(path) from error
+
+
+def _there_already(path: Path) -> SealedFileError:
+    return SealedFileError(f"{path} is there already; a backup never replaces a file.")
+
+
+def _keep_names(folder: Path) -> None:
+    """Whatever happens to the machine, the file is found under its name."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

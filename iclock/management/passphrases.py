@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from argparse import ArgumentParser
 from getpass import getpass
@@ -44,8 +46,11 @@ def known_passphrase(file: Path | None) -> str:
 
 
 def _first_line(file: Path) -> str:
+    """When others may read it that is said, not refused: what hands secrets to services protects their folder alone."""
     try:
         with file.open("rb") as opened:
+            if stat.S_IMODE(os.fstat(opened.fileno()).st_mode) & (stat.S_IRGRP | stat.S_IROTH):
+                sys.stderr.write(f"{file} may be read by others than its owner: chmod 600 {file}\n")
             return opened.readline(_MOST_BYTES).decode().rstrip("\r\n")
     except OSError as error:
         raise CommandError(f"{file} can't be read: {error.strerror}.") from error

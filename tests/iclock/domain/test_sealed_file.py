@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import struct
+from base64 import b64decode
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 
+from iclock.domain import sealed_file
 from iclock.domain.sealed_file import MOST_CHUNK_BYTES, SealedFile, SealedFileError, new_file, write_sealed
 
 PASSPHRASE = "correct horse battery"
@@ -16,8 +19,26 @@ CHUNKS = [b"first" * 100, b"second", b"third" * 7]
 HEAD = 32 + 16
 
 
-@pytest.fixture(scope="module")
-def sealed() -> bytes:
+# Two chunks, as the first release wrote them.
+WRITTEN_ONCE = (
+    "YXR0ZW5kYW5jZSB0ZW1wbGF0ZXMsIHNlYWxlZCwgMQrU75AaKP6gfSxRv6Ur/exOAAAAABX0HMfkZqZA5LYQMJwp1yFJkoj1z/cAAAAAFu4FYZ09"
+    "GIJAYA0aa1N+yJ+m55D68iEBAAAAEAfGNHJKuNykB8yQk5KNzMo="
+)
+
+
+def test_a_file_that_was_written_once_opens_in_every_release() -> None:
+    """Which pins what a guess at the passphrase costs, too."""
+    assert opened(b64decode(WRITTEN_ONCE)) == [b"first", b"second"]
+
+
+@pytest.fixture
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A passphrase is tried in no time: what it costs is told by the file that was written once."""
+    monkeypatch.setitem(sealed_file._SCRYPT, "n", 2**4)
+
+
+@pytest.fixture
+def sealed(cheap: None) -> bytes:
     file = BytesIO()
     write_sealed(file, CHUNKS, PASSPHRASE)
     return file.getvalue()
@@ -114,6 +135,34 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
         pytest.fail("it was opened")
 
     assert (names_in(tmp_path), (tmp_path / "old").read_bytes()) == (["old"], b"old")
+
+
+def test_a_file_that_came_meanwhile_stays(tmp_path: Path) -> None:
+    writing = new_file(tmp_path / "new")
+    writing.__enter__().write(b"ours")
+    (tmp_path / "new").write_bytes(b"theirs")
+
+    with pytest.raises(SealedFileError, match="is there already; a backup never replaces"):
+        writing.__exit__(None, None, None)
+
+    assert (names_in(tmp_path), (tmp_path / "new").read_bytes()) == (["new"], b"theirs")
+
+
+def test_all_of_it_is_on_the_disk_before_its_name_is_and_that_before_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, bool]] = []
+    fsync = os.fsync
+
+    def note(opened: int) -> None:
+        fsync(opened)
+        synced.append((Path(f"/proc/self/fd/{opened}").readlink().name, (tmp_path / "new").exists()))
+
+    monkeypatch.setattr(os, "fsync", note)
+    with new_file(tmp_path / "new") as file:
+        file.write(b"all of it")
+
+    assert synced == [(f".new.{os.getpid()}", False), (tmp_path.name, True)]
 
 
 def test_one_that_fails_leaves_nothing(tmp_path: Path) -> None:

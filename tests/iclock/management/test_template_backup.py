@@ -13,7 +13,10 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.test import override_settings
 
+from iclock.domain import sealed_file
+from iclock.domain.biodata import forgotten_digests, withdraw_templates
 from iclock.models import Biodata, SyncMark, Terminal
+from iclock.models.biodata import digest_of
 from personnel.models import Area, Employee
 from zkbio.accounts.models import AuditEntry
 
@@ -21,6 +24,12 @@ pytestmark = pytest.mark.django_db
 
 PASSPHRASE = "correct horse battery"
 LONG_AGO = datetime(2020, 2, 29, 12, 0, 0, 123, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A passphrase is tried in no time; what it costs is told by the tests of the file."""
+    monkeypatch.setitem(sealed_file._SCRYPT, "n", 2**4)
 
 
 @pytest.fixture
@@ -43,6 +52,7 @@ def people(area: Area) -> list[Employee]:
 @pytest.fixture
 def secret(tmp_path: Path) -> Path:
     (tmp_path / "passphrase").write_text(f"{PASSPHRASE}\nsecond line\n")
+    (tmp_path / "passphrase").chmod(0o600)
     return tmp_path / "passphrase"
 
 
@@ -102,6 +112,25 @@ def test_templates_go_into_a_file_and_come_back_as_they_were(
     people[0].refresh_from_db()
     assert people[0].fingerprint == "Ver 10:2"
     assert SyncMark.objects.pending().get().terminal.sn == "CKJF201260077"
+
+
+def test_what_was_withdrawn_and_is_restored_is_no_longer_forgotten_and_what_it_replaces_is(
+    backup: Path, people: list[Employee], secret: Path
+) -> None:
+    pks = [person.pk for person in people]
+    withdraw_templates(people, ["finger_print"])
+    enrol(people[0], 6, b"a better one")
+    old = Biodata.objects.get().digest
+
+    restore(backup, secret, dry_run=True)
+    assert {pk: len(digests) for pk, digests in forgotten_digests(pks).items()} == {pks[0]: 2, pks[1]: 1}
+    restore(backup, secret)
+    left = {row.digest for row in Biodata.objects.all()}
+    assert forgotten_digests(pks) == {pks[0]: frozenset({digest_of(b"SS21 of 7" + bytes([6]) * 800)})}
+    restore(backup, secret, replace=True)
+
+    assert old in left
+    assert forgotten_digests(pks) == {pks[0]: frozenset({old})}
 
 
 def test_another_installation_has_other_keys_and_other_rows(backup: Path, secret: Path) -> None:
@@ -259,6 +288,18 @@ def test_a_passphrase_that_is_none_is_refused(text: bytes, sentence: str, tmp_pa
         call_command("backup_templates", str(tmp_path / "new"), passphrase_file=tmp_path / "passphrase")
 
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(("mode", "said"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True)])
+def test_a_passphrase_that_others_may_read_is_taken_and_that_is_said(
+    mode: int, said: bool, people: list[Employee], secret: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret.chmod(mode)
+
+    call_command("backup_templates", str(tmp_path / "new"), passphrase_file=secret, stdout=StringIO())
+
+    assert (f"{secret} may be read by others than its owner: chmod 600" in capsys.readouterr().err) is said
+    assert (tmp_path / "new").exists()
 
 
 def test_where_nobody_can_type_a_file_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
