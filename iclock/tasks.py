@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
-from iclock.domain import alarm_mail, alarms, biodata, commands, enrolments, quarantine
+from iclock.domain import alarm_mail, alarms, biodata, commands, enrolments, history, quarantine
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +40,13 @@ def purge_enrolments() -> None:
     """Forget old enrolments."""
     with _told_in_a_sentence():
         enrolments.purge()
+
+
+@shared_task(name="iclock.purge_intents")
+def purge_intents() -> None:
+    """Forget what was done with people on terminals long ago."""
+    with _told_in_a_sentence():
+        history.purge_intents()
 
 
 @shared_task(name="iclock.forget_templates")

@@ -254,6 +254,7 @@ CELERY_BEAT_SCHEDULE = {
     "expire-commands": {"task": "iclock.expire_commands", "schedule": 60, "options": {"expires": 60}},
     "expire-enrolments": {"task": "iclock.expire_enrolments", "schedule": 30, "options": {"expires": 30}},
     "purge-enrolments": {"task": "iclock.purge_enrolments", "schedule": 3600, "options": {"expires": 3600}},
+    "purge-intents": {"task": "iclock.purge_intents", "schedule": 3600, "options": {"expires": 3600}},
     # Hourly, because a beat that is restarted every day never comes to what is due after one.
     "forget-templates": {"task": "iclock.forget_templates", "schedule": 3600, "options": {"expires": 3600}},
     "purge-commands": {"task": "iclock.purge_commands", "schedule": 3600, "options": {"expires": 3600}},

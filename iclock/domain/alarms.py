@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any, Final
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
+from iclock.domain.history import purge
 from iclock.models import Alarm, Terminal
 
 Kind = Alarm.Kind
@@ -23,7 +23,6 @@ EVENTS: Final = (Kind.LOG_CLEARED, Kind.LOG_OVERRUN)
 
 _LONGEST: Final = 500
 _KEPT_DAYS: Final = 90
-_BATCH: Final = 10_000
 _OPEN: Final = """
 INSERT INTO iclock_alarm (terminal_id, kind, sentence, stores, ending, opened_at) VALUES (%s, %s, %s, %s, '', now())
 ON CONFLICT (terminal_id, kind) WHERE closed_at IS NULL DO NOTHING"""
@@ -122,10 +121,8 @@ def check_away() -> tuple[int, int]:
 
 def purge_alarms() -> int:
     """Forget alarms that were over long ago, a batch at a time; how many these were."""
-    limit = Now() - timedelta(days=max(_KEPT_DAYS, settings.RUN_HISTORY_DAYS))
-    old = Alarm.objects.filter(closed_at__lt=limit).order_by("pk").values_list("pk", flat=True)
-    deleted, _ = Alarm.objects.filter(pk__in=list(old[:_BATCH])).delete()
-    return deleted
+    days = max(_KEPT_DAYS, settings.RUN_HISTORY_DAYS)
+    return purge(Alarm.objects.all(), moment="closed_at", days=days)
 
 
 def _rows(sql: str, parameters: dict[str, Any]) -> list[Any]:

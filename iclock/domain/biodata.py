@@ -45,7 +45,10 @@ def withdraw_templates(employees: Iterable[Employee], kinds: Iterable[str]) -> i
     people = sorted({employee.pk for employee in employees})
     types = [each for kind in kinds for each in KINDS[kind]]
     with transaction.atomic():
-        deleted, _ = Biodata.objects.filter(employee__in=people, bio_type__in=types).delete()
+        rows = Biodata.objects.filter(employee__in=people, bio_type__in=types).order_by("pk").select_for_update()
+        gone = list(rows.values_list("pk", "employee_id", "bio_type", "digest"))
+        forget_digests(told for _, *told in gone)
+        deleted, _ = Biodata.objects.filter(pk__in=[pk for pk, *_ in gone]).delete()
         summarise(people)
         mark_terminals(Employee.areas.through.objects.filter(employee__in=people).values_list("area_id", flat=True))
     return deleted
@@ -80,8 +83,27 @@ def _forget(people: Sequence[int], resigned: QuerySet[Resignation]) -> int:
     return deleted
 
 
+def forget_digests(templates: Iterable[Sequence[Any]]) -> None:
+    """These templates (employee's id, kind, digest) were withdrawn or replaced here: no terminal brings them back.
+
+    Whoever deletes a template, or replaces it by another one, calls this in the same transaction.
+    """
+    rows = (ForgottenTemplate(employee_id=pk, bio_type=kind, digest=digest) for pk, kind, digest in templates if digest)
+    ForgottenTemplate.objects.bulk_create(rows, ignore_conflicts=True, batch_size=_BATCH)
+
+
+def remember_digests(templates: Iterable[Biodata]) -> None:
+    """These were stored again on purpose: terminals may bring them, and keep them."""
+    wanted = {(row.employee_id, row.digest) for row in templates}
+    of_them = ForgottenTemplate.objects.filter(
+        employee__in={pk for pk, _ in wanted}, digest__in={digest for _, digest in wanted}
+    )
+    found = of_them.order_by().values_list("pk", "employee_id", "digest")
+    ForgottenTemplate.objects.filter(pk__in=[pk for pk, *told in found if tuple(told) in wanted]).delete()
+
+
 def forgotten_digests(employee_ids: Sequence[int]) -> dict[int, frozenset[str]]:
-    """The digests of fingerprints that were taken back, by employee."""
+    """The digests of fingerprints that were withdrawn or replaced here, by employee."""
     found: dict[int, set[str]] = {}
     rows = ForgottenTemplate.objects.filter(employee__in=employee_ids, bio_type=Kind.FINGERPRINT).order_by()
     for employee, digest in rows.values_list("employee", "digest"):

@@ -17,6 +17,7 @@ from django.db import connection, transaction
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
+from iclock.domain.history import purge
 from iclock.domain.marks import hold_terminals
 from iclock.domain.terminals import call_terminals
 from iclock.models import Terminal, TerminalCommand
@@ -32,7 +33,6 @@ PATIENCE: Final = timedelta(hours=1, minutes=10)
 # Whether a log was cleared by whoever died meanwhile only the terminal can tell, at the next contact.
 CLEARING_PATIENCE: Final = timedelta(days=30)
 
-_BATCH: Final = 10_000
 
 EXPIRED: Final = "Nobody reached the terminal in time."
 UNANSWERED: Final = "Sent, but no answer came."
@@ -117,10 +117,7 @@ def expire_commands() -> int:
 
 def purge_commands() -> int:
     """Forget what was over ``RUN_HISTORY_DAYS`` ago, a batch at a time; how many these were."""
-    limit = Now() - timedelta(days=settings.RUN_HISTORY_DAYS)
-    old = TerminalCommand.objects.filter(finished_at__lt=limit).order_by("pk").values_list("pk", flat=True)
-    deleted, _ = TerminalCommand.objects.filter(pk__in=list(old[:_BATCH])).delete()
-    return deleted
+    return purge(TerminalCommand.objects.all(), moment="finished_at", days=settings.RUN_HISTORY_DAYS)
 
 
 def as_of_now(commands: QuerySet[TerminalCommand]) -> QuerySet[TerminalCommand]:

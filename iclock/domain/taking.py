@@ -16,10 +16,10 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from iclock.domain.belonging import belonging_to
-from iclock.domain.biodata import Kind, summarise
+from iclock.domain.biodata import Kind, forget_digests, forgotten_digests, summarise
 from iclock.domain.plan import Fields
 from iclock.domain.wanted import FitName, password_digest
-from iclock.models import Biodata, Terminal
+from iclock.models import Biodata, Terminal, TerminalPerson
 from iclock.models.biodata import digest_of
 from personnel.domain.people import announce, areas_of, lock_employees, update_employee
 from personnel.models import Employee
@@ -30,9 +30,16 @@ MOST_BYTES: Final = 16 * 1024
 _CARD_DIGITS: Final = 20
 _NAME_PART: Final = 25
 _FINGERS: Final = range(10)
+_REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 _VERSION: Final = re.compile("[0-9]{1,5}", re.ASCII)
 
 _MEANWHILE: Final = "The finger was changed here meanwhile."
+_FORGOTTEN: Final = (
+    "This template was withdrawn or replaced here, and isn't taken back: have the finger enrolled again."
+)
+_UNREADABLE: Final = (
+    "The name on the terminal can't be read in the code page of its device: set the one in which the unit writes names."
+)
 _ANOTHER: Final = "There is another employee by this code by now."
 _GONE: Final = "There is no such employee any more."
 _ELSEWHERE: Final = "They don't belong on this terminal any more."
@@ -57,7 +64,7 @@ def take_fields(
     """Make these ``columns`` of an employee what the terminal has; "" or why not all of them were.
 
     ``seen`` is what was known here when it was decided, as the terminal would keep it (``fit_name``); ``password`` is
-    the PIN itself. What the terminal hasn't takes nothing away.
+    the PIN itself, ``person`` whom the code meant. What the terminal hasn't takes nothing away.
     """
     with transaction.atomic():
         employee = _lock(terminal, code, person)
@@ -90,7 +97,8 @@ def take_finger(
 ) -> str:
     """Keep a finger that was enrolled at the terminal; "" or why it wasn't.
 
-    ``seen`` is the digest of what was kept of this finger when it was decided. Other algorithms' stay beside it.
+    ``seen`` is the digest of what was kept of this finger when it was decided, ``person`` whom the code meant then.
+    Other algorithms' stay beside it. One that was withdrawn or replaced here doesn't come back.
     """
     if refusal := _why_no_template(finger, template, version):
         return refusal
@@ -101,23 +109,29 @@ def take_finger(
         if settings.BIOMETRIC_CONSENT and not employee.biometric_consent:
             return _NO_CONSENT
         identity = {"bio_type": Kind.FINGERPRINT, "bio_no": finger, "bio_index": 0, "major_ver": version}
+        digest = digest_of(template)
         known = Biodata.objects.select_for_update().filter(employee=employee, **identity).first()
         now = known.digest if known else None
         if now != seen:
-            return "" if now == digest_of(template) else _MEANWHILE
+            return "" if now == digest else _MEANWHILE
+        if digest in forgotten_digests([employee.pk]).get(employee.pk, ()):
+            return _FORGOTTEN
+        if now not in {None, digest}:
+            forget_digests([(employee.pk, Kind.FINGERPRINT, now)])
         row = known or Biodata(employee=employee, **identity)
         row.employee = employee  # what is sealed is bound to them
         row.template, row.duress, row.sn = template, duress, terminal.sn
         row.save()
         summarise([employee.pk])
         announce(areas_of([employee.pk]), [employee])
+        _note_agreed(terminal, code, finger, digest)
     return ""
 
 
 def names_of(name: str) -> dict[str, str | None]:
     """A terminal's name in two parts. Raises ValidationError."""
-    if not name.isprintable():
-        raise ValidationError("The name on the terminal has characters that can't be shown.")
+    if not name.isprintable() or _REPLACEMENT in name:
+        raise ValidationError(_UNREADABLE)
     first, _, last = name.strip().partition(" ")
     return {"first_name": first[:_NAME_PART] or None, "last_name": last[:_NAME_PART].strip() or None}
 
@@ -160,6 +174,20 @@ def _lock(terminal: Terminal, code: str, person: UUID | None) -> Employee | str:
     if person not in {None, employee.uuid}:
         return _ANOTHER
     return employee if belonging_to(terminal).filter(pk=pk).exists() else _ELSEWHERE
+
+
+def _note_agreed(terminal: Terminal, code: str, finger: int, digest: str) -> None:
+    """If it is withdrawn before the terminal is compared, the terminal is known to have had it from both.
+
+    Comes last in a transaction: whoever reconciles a terminal locks its people last too.
+    """
+    row = TerminalPerson.objects.select_for_update(no_key=True).filter(terminal=terminal, emp_code=code).first()
+    if row is None:
+        return
+    row.agreed_fingers[str(finger)] = digest
+    if row.held_fingers is not None:
+        row.held_fingers[str(finger)] = digest
+    row.save(update_fields=["agreed_fingers", "held_fingers"])
 
 
 def _is_news(employee: Employee, column: str, theirs: Fields, seen: Fields, fit_name: FitName) -> bool:

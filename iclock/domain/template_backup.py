@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 from django.conf import settings
 from django.db import transaction
 
-from iclock.domain.biodata import record_reading, summarise
+from iclock.domain.biodata import forget_digests, record_reading, remember_digests, summarise
 from iclock.domain.marks import mark_terminals
 from iclock.domain.sealed_file import SealedFile, SealedFileError, new_file, said_in_words, write_sealed
 from iclock.models import Biodata
@@ -160,6 +160,7 @@ def _restore(records: Sequence[Record], restored: Restored, *, replace: bool, dr
         there = {_key(row): row for row in Biodata.objects.filter(employee__in=people.values()).defer("sealed")}
         added: list[Biodata] = []
         changed: list[Biodata] = []
+        replaced: list[tuple[int, int, str]] = []
         for record in records:
             employee = people.get(record.emp_code)
             if employee is None:
@@ -176,9 +177,11 @@ def _restore(records: Sequence[Record], restored: Restored, *, replace: bool, dr
                 restored.kept += 1
             else:
                 restored.replaced += 1
+                replaced.append((employee.pk, row.bio_type, row.digest))
                 row.employee = employee
                 changed.append(_filled(row, record))
         if not dry_run:
+            forget_digests(replaced)
             _write(added, changed)
 
 
@@ -189,6 +192,7 @@ def _write(added: list[Biodata], changed: list[Biodata]) -> None:
         row.update_time = moment  # when it was enrolled, not when it came here
     Biodata.objects.bulk_update(added, ["update_time"])
     Biodata.objects.bulk_update(changed, _REPLACED)
+    remember_digests([*added, *changed])
     people = sorted({row.employee_id for row in (*added, *changed)})
     summarise(people)
     mark_terminals(Employee.areas.through.objects.filter(employee__in=people).values_list("area_id", flat=True))

@@ -17,6 +17,7 @@ from iclock.tasks import (
     mail_alarms,
     purge_alarms,
     purge_enrolments,
+    purge_intents,
     purge_released,
 )
 from tests.post import Inbox, mail_server
@@ -26,7 +27,16 @@ from zkbio.celery import app
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     "task",
-    [check_away, expire_enrolments, forget_templates, mail_alarms, purge_alarms, purge_enrolments, purge_released],
+    [
+        check_away,
+        expire_enrolments,
+        forget_templates,
+        mail_alarms,
+        purge_alarms,
+        purge_enrolments,
+        purge_intents,
+        purge_released,
+    ],
 )
 @override_settings(TEMPLATE_RETENTION_DAYS=1)
 def test_a_database_that_does_not_answer_is_one_sentence(
@@ -36,7 +46,8 @@ def test_a_database_that_does_not_answer_is_one_sentence(
     other.set_autocommit(False)
     try:
         with mail_server(Inbox()), other.cursor() as theirs, connection.cursor() as ours:
-            theirs.execute("LOCK TABLE iclock_alarm, iclock_biodata, iclock_enrolment, iclock_quarantinedrecord")
+            tables = "iclock_alarm, iclock_biodata, iclock_enrolment, iclock_personintent, iclock_quarantinedrecord"
+            theirs.execute(f"LOCK TABLE {tables}")
             ours.execute("SET lock_timeout = '20ms'")
             task()
     finally:
@@ -60,6 +71,7 @@ def test_a_database_that_does_not_answer_is_one_sentence(
         "mail-alarms",
         "purge-alarms",
         "purge-enrolments",
+        "purge-intents",
         "purge-released",
     ],
 )

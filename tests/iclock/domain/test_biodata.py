@@ -7,8 +7,8 @@ from threading import Barrier, Thread
 import pytest
 from django.db import connection, transaction
 
-from iclock.domain.biodata import summarise
-from iclock.models import Biodata, SyncMark, Terminal
+from iclock.domain.biodata import forgotten_digests, summarise
+from iclock.models import Biodata, ForgottenTemplate, SyncMark, Terminal
 from personnel.models import Area, Employee
 from personnel.signals import templates_withdrawn
 
@@ -24,7 +24,13 @@ def ana(db: None) -> Employee:
 
 def enrol(person: Employee, *, kind: int, number: int = 0, part: int = 0, version: str = "10") -> None:
     Biodata.objects.create(
-        employee=person, bio_type=kind, bio_no=number, bio_index=part, major_ver=version, sealed=b"x"
+        employee=person,
+        bio_type=kind,
+        bio_no=number,
+        bio_index=part,
+        major_ver=version,
+        sealed=b"x",
+        digest=f"{kind}/{number}",
     )
 
 
@@ -101,6 +107,22 @@ def test_withdrawn_templates_are_gone_and_the_terminals_wait_to_be_told(
     shown = tuple("Ver 10:1" if kind in left else "-" for kind in (1, 2, 8, 9, 10))
     assert columns(ana) == shown
     assert [mark.terminal.sn for mark in SyncMark.objects.all()] == ["T2"]
+
+
+def test_what_was_withdrawn_is_remembered_by_its_digest(ana: Employee) -> None:
+    ben = Employee.objects.create(emp_code="8", department_id=1)
+    for person in (ana, ben):
+        for kind, number in ((1, 3), (1, 6), (9, 0)):
+            enrol(person, kind=kind, number=number)
+
+    for _ in range(2):
+        templates_withdrawn.send(sender=Employee, employees=[ana], kinds=["finger_print", "face"])
+        enrol(ana, kind=1, number=3)
+
+    assert forgotten_digests([ana.pk, ben.pk]) == {ana.pk: frozenset({"1/3", "1/6"})}
+    assert ForgottenTemplate.objects.filter(bio_type=9, digest="9/0").get().employee == ana
+    ana.delete()
+    assert not ForgottenTemplate.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.test import override_settings
 from django.utils import timezone
 
-from iclock.domain.biodata import forget_templates
+from iclock.domain.biodata import forget_templates, forgotten_digests
 from iclock.models import Biodata, SyncMark, Terminal
 from personnel.domain.people import delete_employees, update_employee
 from personnel.domain.resignations import reinstate, resign
@@ -54,6 +54,7 @@ def test_templates_of_who_resigned_longer_ago_are_forgotten(people: list[Employe
     assert forget_templates() == 2
 
     assert enrolled() == ["8", "9"]
+    assert forgotten_digests([each.pk for each in people]) == {people[0].pk: frozenset({"1/0"})}
     people[0].refresh_from_db()
     assert people[0].fingerprint == "-"
     assert SyncMark.objects.pending().get().terminal == terminal
@@ -112,6 +113,7 @@ def test_who_takes_back_the_consent_takes_the_templates_along(people: list[Emplo
     update_employee(people[0].pk, {"biometric_consent": False})
 
     assert enrolled() == ["8", "9"]
+    assert [*forgotten_digests([each.pk for each in people])] == [people[0].pk]
     assert SyncMark.objects.pending().get().terminal == terminal
 
 

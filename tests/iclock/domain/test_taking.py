@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from threading import Barrier, Thread
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection, transaction
 from django.test import override_settings
 
 from iclock.domain import taking
-from iclock.domain.wanted import password_digest
+from iclock.domain.biodata import forget_digests
 from iclock.domain.plan import Fields
 from iclock.domain.taking import take_fields, take_finger
-from iclock.models import Biodata, SyncMark, Terminal
+from iclock.domain.wanted import password_digest
+from iclock.models import Biodata, ForgottenTemplate, SyncMark, Terminal, TerminalPerson
 from iclock.models.biodata import digest_of
 from personnel.domain.people import lock_employees, update_employee
 from personnel.models import Area, Employee, Resignation
@@ -41,10 +43,23 @@ def hire(code: str, area: Area, **columns: Any) -> Employee:
     return person
 
 
-def take(gate: Terminal, theirs: Fields, *columns: str, seen: Fields | None = None, password: str = "") -> str:
-    known = seen or Fields()
+def take(
+    gate: Terminal,
+    theirs: Fields,
+    *columns: str,
+    seen: Fields | None = None,
+    password: str = "",
+    person: UUID | None = None,
+) -> str:
     return take_fields(
-        gate, "7", theirs=theirs, password=password, columns=columns or ("card",), seen=known, fit_name=str
+        gate,
+        "7",
+        person=person,
+        theirs=theirs,
+        password=password,
+        columns=columns or ("card",),
+        seen=seen or Fields(),
+        fit_name=str,
     )
 
 
@@ -140,15 +155,19 @@ def test_somebody_elses_card_is_refused_and_whose_it_is_told_of_who_belongs_ther
     assert card(ana) is None
 
 
+UNREADABLE = (
+    "The name on the terminal can't be read in the code page of its device: set the one in which the unit writes names."
+)
 BAD: list[tuple[str, Fields, str, str]] = [
     ("card", Fields(card=10**20), "", "The card's number on the terminal can't be one."),
     ("card", Fields(card=-5), "", "The card's number on the terminal can't be one."),
     ("password", Fields(password="x"), "123456789", "A PIN consists of up to eight digits."),
     ("password", Fields(password="x"), "", "A PIN consists of up to eight digits."),
     ("privilege", Fields(privilege=7), "", "The terminal's privilege 7 isn't known here."),
-    ("name", Fields(name="A\x07na"), "", "The name on the terminal has characters that can't be shown."),
-    ("name", Fields(name="A\u202ena"), "", "The name on the terminal has characters that can't be shown."),
-    ("name", Fields(name="A\ud800na"), "", "The name on the terminal has characters that can't be shown."),
+    ("name", Fields(name="A\x07na"), "", UNREADABLE),
+    ("name", Fields(name="A\u202ena"), "", UNREADABLE),
+    ("name", Fields(name="A\ud800na"), "", UNREADABLE),
+    ("name", Fields(name="Mu\ufffdoz"), "", UNREADABLE),
 ]
 
 
@@ -178,6 +197,14 @@ def test_nothing_is_taken_of_who_is_gone_or_does_not_belong_there(gate: Terminal
     assert take(gate, Fields(card=1)) == "There is no such employee any more."
 
 
+def test_nothing_is_taken_of_another_employee_than_was_meant(gate: Terminal, ana: Employee) -> None:
+    another = "There is another employee by this code by now."
+
+    assert (take(gate, Fields(card=1), person=uuid4()), finger(gate, person=uuid4())) == (another, another)
+    assert (card(ana), Biodata.objects.exists()) == (None, False)
+    assert (take(gate, Fields(card=1), person=ana.uuid), finger(gate, person=ana.uuid)) == ("", "")
+
+
 def test_a_password_that_can_not_be_opened_is_left_alone(gate: Terminal, ana: Employee) -> None:
     sealed = b"\x02k1" + bytes(40)
     Employee.objects.update(device_password_sealed=sealed)
@@ -190,9 +217,15 @@ def test_a_password_that_can_not_be_opened_is_left_alone(gate: Terminal, ana: Em
 
 
 def finger(
-    gate: Terminal, template: bytes = TEMPLATE, *, number: int = 3, version: str = "10", seen: str | None = None
+    gate: Terminal,
+    template: bytes = TEMPLATE,
+    *,
+    number: int = 3,
+    version: str = "10",
+    seen: str | None = None,
+    person: UUID | None = None,
 ) -> str:
-    return take_finger(gate, "7", number, template, version=version, duress=True, seen=seen)
+    return take_finger(gate, "7", number, template, version=version, duress=True, seen=seen, person=person)
 
 
 def test_a_finger_is_kept_sealed_with_its_version_and_origin(gate: Terminal, ana: Employee) -> None:
@@ -219,6 +252,41 @@ def test_a_finger_enrolled_once_more_replaces_the_one_that_was_seen(gate: Termin
 def test_a_finger_that_was_withdrawn_meanwhile_does_not_come_back(gate: Terminal, ana: Employee) -> None:
     assert finger(gate, b"anew", seen=digest_of(TEMPLATE)) == "The finger was changed here meanwhile."
     assert not Biodata.objects.exists()
+
+
+def test_a_template_that_was_withdrawn_or_replaced_here_is_not_taken_again(gate: Terminal, ana: Employee) -> None:
+    refusal = "This template was withdrawn or replaced here, and isn't taken back: have the finger enrolled again."
+    forget_digests([(ana.pk, 1, digest_of(TEMPLATE))])
+
+    assert finger(gate) == refusal
+    assert (finger(gate, b"anew"), finger(gate, b"better", seen=digest_of(b"anew"))) == ("", "")
+    assert finger(gate, b"anew", seen=digest_of(b"better")) == refusal
+    assert Biodata.objects.get().template == b"better"
+    assert ForgottenTemplate.objects.count() == 2
+
+
+def test_a_finger_that_is_kept_is_known_to_be_on_the_terminal_that_brought_it(gate: Terminal, ana: Employee) -> None:
+    other = Terminal.objects.create(sn="OTHER", alias="Other", area=gate.area)
+    known = {"emp_code": "7", "held": True, "held_fingers": {"1": "a"}, "agreed_fingers": {"1": "a"}}
+    here = TerminalPerson.objects.create(terminal=gate, **known)
+    there = TerminalPerson.objects.create(terminal=other, **known)
+
+    finger(gate)
+
+    for row in (here, there):
+        row.refresh_from_db()
+    both = {"1": "a", "3": digest_of(TEMPLATE)}
+    assert (here.held_fingers, here.agreed_fingers) == (both, both)
+    assert (there.held_fingers, there.agreed_fingers) == ({"1": "a"}, {"1": "a"})
+
+
+def test_a_finger_is_agreed_where_the_others_were_never_read(gate: Terminal, ana: Employee) -> None:
+    row = TerminalPerson.objects.create(terminal=gate, emp_code="7", held=True)
+
+    finger(gate)
+
+    row.refresh_from_db()
+    assert (row.held_fingers, row.agreed_fingers) == (None, {"3": digest_of(TEMPLATE)})
 
 
 def test_a_finger_that_is_kept_already_is_done(gate: Terminal, ana: Employee) -> None:
