@@ -59,7 +59,7 @@ def carry_out(device: Device, lease: Lease, *, seconds: float = ENROLMENT_SECOND
     expires. ``seconds`` is how long the terminal waits for the finger.
     """
     # As it is by now: the visit whose end this is may have begun a while ago.
-    terminal = Terminal.objects.filter(pk=device.terminal_id).first()
+    terminal = Terminal.objects.filter(device=device).first()
     if terminal is None or not waits_at(terminal.pk):
         return
     connection.close()

@@ -120,6 +120,7 @@ def test_a_backup_can_be_made_and_restored(launch: Launch, gate: SimulatedTermin
 def test_templates_can_be_backed_up_and_restored(launch: Launch, gate: SimulatedTerminal, checkout: Path) -> None:
     (script,) = [block for block in commands("docs/operations.md") if "backup_templates" in block]
     (checkout / "passphrase.txt").write_text("correct horse battery\n")
+    (checkout / "passphrase.txt").chmod(0o600)
 
     done = run(script, launch, gate, checkout)
 

@@ -25,6 +25,14 @@ from devices.models import Device
 for serial, port in zip(sys.argv[1::2], sys.argv[2::2]):
     Device(key=serial.lower(), name=serial, host="127.0.0.1", port=int(port), timeout=2, interval=3600).save()
 """
+_ENROL = """
+import sys
+from iclock.domain.enrolments import ask
+from iclock.models import Terminal
+from personnel.models import Employee
+sn, code, finger = sys.argv[1:]
+ask(Terminal.objects.get(sn=sn), Employee.objects.get(emp_code=code), int(finger), user=None, actor="test")
+"""
 
 
 class Client:
@@ -103,10 +111,12 @@ def test_the_units_hold_exactly_the_right_people_and_fingers_after_each_step(
         ) -> Callable[[], bool]:
             return lambda: (people(unit), fingers(unit)) == (who, whose)
 
-        def then(at_gate: dict[str, Any], at_depot: dict[str, Any], *, finger: str = "") -> None:
-            """Exactly these people, and Ana's finger where she is, if it says so."""
+        hers: dict[tuple[str, int], bytes] = {}
+
+        def then(at_gate: dict[str, Any], at_depot: dict[str, Any]) -> None:
+            """Exactly these people, and Ana's fingers where she is."""
             for unit, who in ((gate, at_gate), (depot, at_depot)):
-                whose = {(finger, 3): FINGER} if finger in who else {}
+                whose = hers if "71" in who else {}
                 assert eventually(holds(unit, who, whose)), (unit.spec.serial, people(unit), fingers(unit).keys())
 
         # hire
@@ -115,34 +125,42 @@ def test_the_units_hold_exactly_the_right_people_and_fingers_after_each_step(
         bob = client.post("/personnel/api/employees/", emp_code="72", first_name="Bob", **new)["id"]
         then({"71": ("Ana", 4711), "72": ("Bob", 0)}, {})
 
-        # enrol at one, move to the other
+        # enrol at one's menu, move to the other
         uid = gate.uid_of("71")
         assert uid is not None
+        hers["71", 3] = FINGER
         gate.put_template(SimTemplate(uid, 3, FINGER))
         stack.execute("UPDATE devices_device SET next_poll_at = now() WHERE key = %s", gate.spec.serial.lower())
         assert eventually(lambda: client.summary(ana) == "Ver 10:1")
         client.post("/personnel/api/employees/adjust_area/", employees=[ana], areas=[yard])
-        then({"72": ("Bob", 0)}, {"71": ("Ana", 4711)}, finger="71")
+        then({"72": ("Bob", 0)}, {"71": ("Ana", 4711)})
         client.post("/personnel/api/employees/adjust_area/", employees=[ana], areas=[office, yard])
-        then({"71": ("Ana", 4711), "72": ("Bob", 0)}, {"71": ("Ana", 4711)}, finger="71")
+        then({"71": ("Ana", 4711), "72": ("Bob", 0)}, {"71": ("Ana", 4711)})
+
+        # have another finger enrolled at the other
+        stack.django(_ENROL, depot.spec.serial, "71", "6")
+        assert eventually(lambda: _enrolled(stack) == [("done", 3)]), _enrolled(stack)
+        hers["71", 6] = fingers(depot)["71", 6]
+        then({"71": ("Ana", 4711), "72": ("Bob", 0)}, {"71": ("Ana", 4711)})
+        assert client.summary(ana) == "Ver 10:2"
 
         # resign, reinstate
         left = {"resign_date": "2026-11-20", "resign_type": 1, "disableatt": True}
         client.post("/personnel/api/employees/adjust_resign/", employees=[ana, bob], **left)
         then({}, {})
         client.post("/personnel/api/resigns/reinstatement/", employees=[ana])
-        then({"71": ("Ana", 4711)}, {"71": ("Ana", 4711)}, finger="71")
+        then({"71": ("Ana", 4711)}, {"71": ("Ana", 4711)})
 
         # rename, change the card
         client.patch(f"/personnel/api/employees/{ana}/", first_name="Anabel")
-        then({"71": ("Anabel", 4711)}, {"71": ("Anabel", 4711)}, finger="71")
+        then({"71": ("Anabel", 4711)}, {"71": ("Anabel", 4711)})
         client.patch(f"/personnel/api/employees/{ana}/", card_no="4712")
-        then({"71": ("Anabel", 4712)}, {"71": ("Anabel", 4712)}, finger="71")
+        then({"71": ("Anabel", 4712)}, {"71": ("Anabel", 4712)})
 
         # the unit that was away the whole time
         assert people(canteen) == {}
         canteen.start()
-        assert eventually(holds(canteen, {"71": ("Anabel", 4712)}, {("71", 3): FINGER}), seconds=10)
+        assert eventually(holds(canteen, {"71": ("Anabel", 4712)}, hers), seconds=10)
         for unit in units.values():
             assert GUEST in unit.users()
             assert GUESTS_FINGER in unit.templates()
@@ -160,3 +178,7 @@ def _is_compared(stack: Stack, units: dict[str, Unit]) -> bool:
         list(units),
     )
     return int(rows[0][0]) == len(units)
+
+
+def _enrolled(stack: Stack) -> list[tuple[str, int]]:
+    return stack.query("SELECT state, scans FROM iclock_enrolment ORDER BY id")
