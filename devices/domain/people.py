@@ -120,11 +120,12 @@ def _reconcile(device: Device, terminal: Terminal, lease: Lease, sizes: Sizes) -
     tell_counts(terminal, counts)
     if unit.error:
         comparing.note_error(terminal, unit.error)
+    expected_people, expected_fingers = work.expected(sizes)
     return comparing.finish(
         terminal,
         mark,
-        people=counts.users,
-        fingers=counts.fingers,
+        people=expected_people,
+        fingers=expected_fingers,
         fingers_read=unit.templates is not None,
         complete=complete,
     )

@@ -19,7 +19,7 @@ from devices.domain.disabling import held_down
 from devices.domain.lease import Lease
 from devices.domain.people_read import Unit, held_of
 from devices.driver.errors import FullError, NotKeptError, RefusedError, TerminalError, UnfitError, UnknownUserError
-from devices.driver.session import TerminalSession
+from devices.driver.session import Sizes, TerminalSession
 from devices.driver.uploading import Upload, Written, batches
 from devices.driver.users import UnitUser, UserFields
 from devices.models import Device
@@ -49,6 +49,7 @@ class Reconciliation:
         self._device, self._lease, self._session = device, lease, session
         self._unit, self.terminal, self._sides = unit, unit.terminal, sides
         self._until = time.monotonic() + settings.PEOPLE_VISIT_SECONDS
+        self._more_people, self._more_fingers = 0, 0
 
     def carry_out(self, intents: Sequence[Intent]) -> bool:
         """False when the time was over before all of it was done. Raises TerminalError, SealError, LeaseLostError."""
@@ -62,6 +63,10 @@ class Reconciliation:
             and self._in_turn(fingers, self._delete_fingers)
             and self._write(written)
         )
+
+    def expected(self, before: Sizes) -> tuple[int, int]:
+        """How many people and fingers the unit counts now, if nobody else changed anything meanwhile."""
+        return max(0, before.users + self._more_people), max(0, before.fingers + self._more_fingers)
 
     def _in_turn(self, intents: Sequence[Intent], work: Callable[[Sequence[Intent]], None]) -> bool:
         for start in range(0, len(intents), _AT_ONCE):
@@ -215,8 +220,17 @@ class Reconciliation:
         held: Mapping[str, Held | None] | None = None,
         fingers: Mapping[str, Mapping[int, str]] | None = None,
     ) -> None:
+        before = self._counted(outcomes)
         placements.note_outcomes(self.terminal, self._sides, outcomes, held=held or {}, fingers=fingers or {})
         connection.close()
+        after = self._counted(outcomes)
+        self._more_people += after[0] - before[0]
+        self._more_fingers += after[1] - before[1]
+
+    def _counted(self, outcomes: Iterable[Outcome]) -> tuple[int, int]:
+        rows = [self._sides.rows.get(code) for code in {each.intent.code for each in outcomes}]
+        there = [row for row in rows if row is not None and row.held]
+        return len(there), sum(len(row.held_fingers or {}) for row in there)
 
 
 def _fields(intents: Iterable[Intent], wanted: Fields, pin: str) -> UserFields:

@@ -96,7 +96,7 @@ def note_plan(terminal: Terminal, intents: Collection[Intent], *, again: bool = 
 def finish(
     terminal: Terminal, mark: SyncMark, *, people: int, fingers: int, fingers_read: bool, complete: bool
 ) -> bool:
-    """The unit counts so many now; with ``complete``, all of the plan was carried out or refused. Whether more waits.
+    """The unit should count so many now; with ``complete``, the plan was carried out or refused. Whether more waits.
 
     Until the first comparison is complete, the next one is the first. Whoever asked meanwhile for the fingers to be
     read again, has them read again.

@@ -1,0 +1,128 @@
+"""What is kept of people on terminals, while others change them at the same moment."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from iclock.domain import comparing, placements
+from iclock.domain.kept import Held, Outcome
+from iclock.domain.plan import Fields, Intent, Kind
+from iclock.domain.wanted import Room
+from iclock.models import PersonIntent, SyncMark, Terminal, TerminalPerson
+from personnel.domain import people
+from personnel.models import Area, Department, Employee
+from tests.racing import race
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROUNDS = 25
+
+
+@pytest.fixture
+def area(db: None) -> Area:
+    return Area.objects.create(area_code="2")
+
+
+@pytest.fixture
+def gate(area: Area) -> Terminal:
+    return Terminal.objects.create(sn="GATE", alias="Gate", area=area, fp_version="10")
+
+
+@pytest.fixture
+def staff(area: Area) -> list[Employee]:
+    department = Department.objects.earliest("pk")
+    hired = [Employee(emp_code=code, first_name="Ana", department=department) for code in ("10", "9", "7")]
+    return [people.create_employee(employee, areas=[area]) for employee in hired]
+
+
+def note(terminal: Terminal, held: dict[str, Held]) -> placements.Sides:
+    return placements.note_held(terminal, held, fingers={}, remarks={}, room=Room())
+
+
+def everybody(staff: list[Employee], name: str = "Ana") -> dict[str, Held]:
+    return {each.emp_code: Held(number, Fields(name)) for number, each in enumerate(staff, start=1)}
+
+
+def test_who_resynchronises_people_and_who_notes_them_never_wait_for_each_other_in_a_circle(
+    gate: Terminal, staff: list[Employee]
+) -> None:
+    comparing.begin(gate)
+
+    def reconcile() -> None:
+        for number in range(ROUNDS):
+            sides = note(gate, everybody(staff, f"Ana {number}"))
+            intents = [Intent(Kind.UPDATE, each.emp_code, ("name",)) for each in staff]
+            placements.note_sending(gate, sides, intents)
+            outcomes = [Outcome(intent, "refused", again=timedelta(days=1)) for intent in intents]
+            placements.note_outcomes(gate, sides, outcomes, held={}, fingers={})
+
+    def resync() -> None:
+        for _ in range(ROUNDS):
+            people.resync([each.pk for each in staff])
+
+    def compare_now() -> None:
+        for _ in range(ROUNDS):
+            comparing.compare_now([gate.pk])
+
+    race(reconcile, resync, compare_now)
+
+    assert TerminalPerson.objects.filter(terminal=gate, held=True).count() == len(staff)
+
+
+def test_what_is_worth_another_try_makes_a_terminal_due(gate: Terminal, staff: list[Employee]) -> None:
+    mark = comparing.begin(gate)
+    note(gate, everybody(staff))
+    comparing.finish(gate, mark, people=3, fingers=0, fingers_read=True, complete=True)
+    assert not comparing.is_due(gate, people=3, fingers=0)
+    TerminalPerson.objects.filter(emp_code="9").update(retry_at=timezone.now() + timedelta(minutes=1))
+    assert not comparing.is_due(gate, people=3, fingers=0)
+
+    TerminalPerson.objects.filter(emp_code="9").update(retry_at=timezone.now())
+
+    assert comparing.is_due(gate, people=3, fingers=0)
+    note(gate, everybody(staff))
+    assert not comparing.is_due(gate, people=3, fingers=0)
+
+
+@pytest.mark.parametrize(("counted", "due"), [((3, 1), True), ((2, 0), True), ((3, 0), False)])
+def test_a_counter_that_moved_makes_a_terminal_due(
+    gate: Terminal, staff: list[Employee], counted: tuple[int, int], due: bool
+) -> None:
+    mark = comparing.begin(gate)
+    comparing.finish(gate, mark, people=3, fingers=0, fingers_read=True, complete=True)
+
+    assert comparing.is_due(gate, people=counted[0], fingers=counted[1]) is due
+
+
+def test_what_fails_in_two_ways_is_told_once_each(gate: Terminal, staff: list[Employee]) -> None:
+    comparing.begin(gate)
+    intents = [Intent(Kind.TAKE_FIELDS, "7", ("card",)), Intent(Kind.TAKE_FINGER, "7", finger=1)]
+    for _ in range(3):
+        sides = note(gate, everybody(staff))
+        outcomes = [Outcome(intent, f"not {intent.kind}") for intent in intents]
+        placements.note_outcomes(gate, sides, outcomes, held={}, fingers={})
+
+    assert PersonIntent.objects.count() == len(intents)
+
+
+def test_a_terminal_says_things_that_can_be_printed(gate: Terminal, staff: list[Employee]) -> None:
+    comparing.begin(gate)
+    note(gate, {"7": Held(1, Fields("\x1b[2JBob"))})
+
+    refusal = TerminalPerson.objects.get(emp_code="7").refusal
+    assert refusal.isprintable()
+    assert "?[2JBob" in refusal
+
+
+def test_a_change_during_the_comparison_is_still_to_be_done_after_it(gate: Terminal, staff: list[Employee]) -> None:
+    mark = comparing.begin(gate)
+    people.resync([staff[0].pk])
+
+    more = comparing.finish(gate, mark, people=0, fingers=0, fingers_read=True, complete=True)
+
+    assert more
+    after = SyncMark.objects.get(terminal=gate)
+    assert (after.pending, after.fingers_read_at) == (True, None)
