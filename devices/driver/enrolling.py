@@ -16,7 +16,7 @@ EVENT_ENROLLED: Final = 8
 EVENT_SCANNED: Final = 256
 _EVENTS: Final = EVENT_ENROLLED | EVENT_SCANNED
 _GOOD_SCAN: Final = b"\x64\0"
-# How often whoever waits for a finger looks whether it is still wanted.
+# How often whoever waits for a finger looks whether it is still wanted, however much the unit tells meanwhile.
 _LOOK: Final = 1.0
 _RESULT: Final = struct.Struct("<HH")
 _RESULTS: Final[dict[int, EnrolmentOutcome]] = {0: "enrolled", 4: "failed", 5: "duplicate", 6: "cancelled"}
@@ -58,21 +58,22 @@ class Enrolling(Uploading):
         """How the enrolment goes that was just started; the last one has an outcome.
 
         Whoever isn't done within ``seconds`` is cancelled, and so is whoever is not wanted any more: ``cancelled`` is
-        asked every second in which nothing happens.
+        asked every second.
         """
         until = time.monotonic() + seconds
+        look = min(until, time.monotonic() + _LOOK)
         progress = Progress(0)
         while progress.outcome is None:
-            left = max(0.0, until - time.monotonic())
-            event = self._wire.next_event(min(left, _LOOK))
+            event = self._wire.next_event(max(0.0, look - time.monotonic()))
             if event is not None:
                 progress = _advanced(progress, *event)
-            elif (unwanted := cancelled()) or left <= _LOOK:
-                self._wire.tell(protocol.CMD_CANCELCAPTURE)
-                progress = progress._replace(outcome="cancelled" if unwanted else "timeout")
-            else:
-                continue
-            yield progress
+                yield progress
+            if progress.outcome is None and (now := time.monotonic()) >= look:
+                look = min(until, now + _LOOK)
+                if (unwanted := cancelled()) or now >= until:
+                    self._wire.tell(protocol.CMD_CANCELCAPTURE)
+                    progress = progress._replace(outcome="cancelled" if unwanted else "timeout")
+                    yield progress
         self._stop_listening()
 
     def cancel_enrolment(self) -> None:

@@ -45,11 +45,16 @@ class ProtocolError(TerminalError):
     code = "protocol"
 
 
-class MiscountError(ProtocolError):
-    """A table and the terminal's own counter disagree. The transfer itself was whole, the session is in order."""
+class UnreadableError(ProtocolError):
+    """A table came whole and can't be read; the session is in order."""
+
+    in_step = True
+
+
+class MiscountError(UnreadableError):
+    """A table and the terminal's own counter disagree."""
 
     code = "miscount"
-    in_step = True
 
 
 class RefusedError(TerminalError):

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from devices import protocol
-from devices.driver.errors import MiscountError, ProtocolError
+from devices.driver.errors import MiscountError, ProtocolError, UnreadableError
 from devices.driver.tables import PUNCH_WIDTHS, Rows, split_rows
 from devices.driver.templates import FINGERS, Template, Templates, decode_templates
 from devices.driver.unit import Identity, Sizes
@@ -79,7 +79,10 @@ class Reading:
         return decode_users(self._user_rows(self.sizes()), encoding=self._address.encoding)
 
     def templates(self) -> Templates:
-        """All fingers on the unit, 0.8 to 1.6 KB each; read once more when their number is not the counter's."""
+        """All fingers on the unit, 0.8 to 1.6 KB each; read once more when their number is not the counter's.
+
+        Raises UnreadableError for a table that came whole and makes no sense: who catches it can go on.
+        """
         return self._templates_after(self.sizes())
 
     def fingers(self, user_id: str) -> list[Template]:
@@ -99,12 +102,23 @@ class Reading:
         return (answer or b"")[:-1].removesuffix(_PADDING) or None
 
     def _held(self, which: Collection[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
-        """Those of these fingers (uid and index) that the unit has, read the way that has fewer round trips."""
-        if len(which) > _TABLE_TRIPS:
-            sizes = self.sizes()
-            if self._table_trips(sizes.fingers) < len(which):
-                held = {(one.uid, one.finger): one.data for one in self._templates_after(sizes).templates}
-                return {key: held[key] for key in which if key in held}
+        """Those of these fingers (uid and index) that the unit has, read the way that has fewer round trips.
+
+        What the table doesn't tell for certain is asked for finger by finger.
+        """
+        sizes = self.sizes() if len(which) > _TABLE_TRIPS else None
+        if sizes is None or self._table_trips(sizes.fingers) >= len(which):
+            return self._asked_for(which)
+        try:
+            table = self._templates_after(sizes)
+        except UnreadableError:
+            return self._asked_for(which)
+        doubtful = table.doubtful()
+        held = {(one.uid, one.finger): one.data for one in table.templates if one.uid not in doubtful}
+        asked = self._asked_for([key for key in which if key[0] in doubtful])
+        return {key: held[key] for key in which if key in held} | asked
+
+    def _asked_for(self, which: Collection[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
         asked = {key: self.template(*key) for key in which}
         return {key: data for key, data in asked.items() if data is not None}
 

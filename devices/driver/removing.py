@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Set
 
 from devices import protocol
-from devices.driver.errors import NotKeptError, RefusedError, TerminalError, UnknownUserError
+from devices.driver.errors import NotKeptError, RefusedError, TerminalError, UnknownUserError, UnreadableError
 from devices.driver.staffing import Outcome, Staffing
-from devices.driver.templates import require_finger
+from devices.driver.templates import FINGERS, require_finger
 from devices.driver.users import UnitUser
 
 UserFinger = tuple[str, int]
@@ -20,25 +20,21 @@ class Removing(Staffing):
     def delete_people(self, user_ids: Collection[str]) -> dict[str, Outcome]:
         """Remove people with all their fingers: each one's outcome is what was there, or why it still is.
 
-        An outcome is UnknownUserError, UnfitError, RefusedError or NotKeptError; an error of the session is raised.
-        Each costs a round trip, and nobody can use the unit meanwhile: who has many, brings them in groups.
+        Of a user id that several have, all of them go, and the outcome is the first. Else it is UnknownUserError,
+        RefusedError or NotKeptError; an error of the session is raised. Each costs a round trip, and nobody can use
+        the unit meanwhile: who has many, brings them in groups.
         """
         outcomes: dict[str, Outcome] = {}
+        gone: list[UnitUser] = []
         with self.disabled():
             roster = self._roster(self.sizes())
             for user_id in user_ids:
-                try:
-                    outcomes[user_id] = user = roster.find(user_id)
-                    data = user.uid.to_bytes(2, "little")
-                    self._wire.ask(protocol.CMD_DELETE_USER, data, to=f"delete user {user_id}")
-                except TerminalError as error:
-                    if not error.in_step:
-                        raise
-                    outcomes[user_id] = error
-            gone = {user_id: user for user_id, user in outcomes.items() if isinstance(user, UnitUser)}
-            if gone:
-                outcomes |= self._missed(gone)
-        return outcomes
+                there = roster.all_with(user_id)
+                refused = {user.uid: error for user in there if (error := self._refusal(user)) is not None}
+                gone += [user for user in there if user.uid not in refused]
+                told: list[Outcome] = [*refused.values(), *there]
+                outcomes[user_id] = told[0] if told else UnknownUserError(f"The unit has no user {user_id[:40]!a}.")
+            return outcomes | self._missed(gone)
 
     def delete_fingers(self, which: Collection[UserFinger]) -> dict[UserFinger, TerminalError | None]:
         """Remove fingers: None for each that the unit doesn't have any more, whoever took it away.
@@ -60,24 +56,46 @@ class Removing(Staffing):
             forgotten = self._forget(held.values())
         return outcomes | {key: forgotten[finger] for key, finger in held.items()}
 
-    def _missed(self, gone: Mapping[str, UnitUser]) -> dict[str, Outcome]:
-        """What became of the people whom the unit says that it deleted, and of their fingers."""
+    def _refusal(self, user: UnitUser) -> RefusedError | None:
+        """Why the unit doesn't delete a person; None when it says that it does."""
+        try:
+            self._wire.ask(protocol.CMD_DELETE_USER, user.uid.to_bytes(2, "little"), to=f"delete user {user.user_id}")
+        except RefusedError as error:
+            return error
+        return None
+
+    def _missed(self, gone: Collection[UnitUser]) -> dict[str, TerminalError]:
+        """Which of the people whom the unit says that it deleted are still there, or a finger of theirs."""
+        if not gone:
+            return {}
         self._refresh()
         left = {user.uid for user in self.users()}
-        outcomes: dict[str, Outcome] = {
-            user_id: NotKeptError(f"{self._address} deleted user {user_id}, but still has them.")
-            for user_id, user in gone.items()
+        missed: dict[str, TerminalError] = {
+            user.user_id: NotKeptError(f"{self._address} deleted user {user.user_id}, but still has them.")
+            for user in gone
             if user.uid in left
         }
-        theirs = {user.uid: user_id for user_id, user in gone.items() if user_id not in outcomes}
-        for (uid, _finger), error in self._forget(self._left_of(theirs)).items():
+        theirs = {user.uid: user.user_id for user in gone if user.uid not in left}
+        for (uid, _finger), error in self._forget(self._left_of(theirs.keys())).items():
             if error is not None:
-                outcomes[theirs[uid]] = error
-        return outcomes
+                missed.setdefault(theirs[uid], error)
+        return missed
 
-    def _left_of(self, uids: Collection[int]) -> list[tuple[int, int]]:
-        """The next person to get one of these uids must not open the door with a finger that is still there."""
-        return [(held.uid, held.finger) for held in self.templates().templates if held.uid in uids]
+    def _left_of(self, uids: Set[int]) -> list[tuple[int, int]]:
+        """The next person to get one of these uids must not open the door with a finger that is still there.
+
+        Whether a table can be read must not decide who can be removed: what it doesn't tell is asked for.
+        """
+        try:
+            table = self.templates()
+        except UnreadableError:
+            return self._asked_hands(uids)
+        doubtful = table.doubtful() & uids
+        sure = [(held.uid, held.finger) for held in table.templates if held.uid in uids - doubtful]
+        return sure + self._asked_hands(doubtful)
+
+    def _asked_hands(self, uids: Set[int]) -> list[tuple[int, int]]:
+        return list(self._asked_for([(uid, finger) for uid in sorted(uids) for finger in FINGERS]))
 
     def _forget(self, fingers: Collection[tuple[int, int]]) -> dict[tuple[int, int], TerminalError | None]:
         """Delete fingers by uid and index, and look what is left of them."""

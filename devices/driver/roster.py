@@ -25,7 +25,7 @@ When = Literal["new", "known", "any"]
 class Roster:
     """The people of one unit while they are being written; ``capacity`` 0 is one that the unit doesn't tell.
 
-    ``remembered`` are the uids that the unit's log still refers to.
+    ``remembered`` are the uids that the unit's log still refers to, ``avoid`` those that no new person may get.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class Roster:
         capacity: int = 0,
         rule: IdRule = COMMON_IDS,
         remembered: Collection[int] = (),
+        avoid: Collection[int] = (),
     ) -> None:
         self._users = {user.uid: user for user in users}
         self._uids: dict[str, set[int]] = {}
@@ -47,11 +48,16 @@ class Roster:
         self._capacity = capacity
         self._rule = rule
         self._remembered = remembered
+        self._avoid = frozenset(avoid)
 
     def find(self, who: str | int) -> UnitUser:
         """By user id, or by uid. Raises UnknownUserError, and UnfitError when two people have the user id."""
         uids = {who} & self._users.keys() if isinstance(who, int) else self._uids.get(who, set())
         return find_user([self._users[uid] for uid in sorted(uids)], who)
+
+    def all_with(self, user_id: str) -> list[UnitUser]:
+        """Everybody who has the user id, in the order of their uids."""
+        return [self._users[uid] for uid in sorted(self._uids.get(user_id, ()))] if user_id else []
 
     def holds(self, row: bytes) -> bool:
         """Whether the unit has this very row already."""
@@ -85,4 +91,5 @@ class Roster:
         require_fitting_id(user_id, self._rule, width=self._width)
         if self._capacity and len(self._users) >= self._capacity:
             raise FullError(f"The unit is full: it holds {len(self._users)} of {self._capacity} people.")
-        return new_row(free_uid(self._users, remembered=self._remembered), user_id, width=self._width)
+        taken = self._users.keys() | self._avoid
+        return new_row(free_uid(taken, remembered=self._remembered), user_id, width=self._width)

@@ -7,7 +7,7 @@ disabled, for somebody at its keypad could take the number that was just found f
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Final
 
@@ -44,16 +44,19 @@ class Staffing(Writing):
             raise outcome
         return outcome
 
-    def write_users(self, wanted: Mapping[str, UserFields], *, when: When = "any") -> dict[str, Outcome]:
+    def write_users(
+        self, wanted: Mapping[str, UserFields], *, when: When = "any", avoid: Collection[int] = ()
+    ) -> dict[str, Outcome]:
         """Create or change people by user id: each one's outcome is the person as kept, or why it was not done.
 
         What isn't in the fields stays as the unit has it, down to the byte. ``when`` "new" refuses people who are
-        there, "known" those who aren't. An outcome is UnfitError, FullError, KnownUserError, UnknownUserError,
-        RefusedError or NotKeptError; an error of the session itself is raised, and then some may have been written.
+        there, "known" those who aren't; nobody new gets a uid to ``avoid``. An outcome is UnfitError, FullError,
+        KnownUserError, UnknownUserError, RefusedError or NotKeptError; an error of the session itself is raised, and
+        then some may have been written.
         """
         outcomes: dict[str, Outcome] = {}
         with self.disabled():
-            roster = self._roster(self.sizes(), creating=when != "known")
+            roster = self._roster(self.sizes(), creating=when != "known", avoid=avoid)
             sent: dict[str, UnitUser] = {}
             for user_id, fields in wanted.items():
                 try:
@@ -105,7 +108,7 @@ class Staffing(Writing):
         if self.template(uid, finger) is not None:
             raise NotKeptError(f"{self._address} deleted finger {finger} of uid {uid}, but still has it.")
 
-    def _roster(self, sizes: Sizes, *, creating: bool = False) -> Roster:
+    def _roster(self, sizes: Sizes, *, creating: bool = False, avoid: Collection[int] = ()) -> Roster:
         rows = self._user_rows(sizes)
         width = rows.width or (28 if self._address.udp else 72)  # nobody there to tell; old units speak UDP
         return Roster(
@@ -115,6 +118,7 @@ class Staffing(Writing):
             capacity=sizes.user_capacity,
             rule=self._id_rule if creating else COMMON_IDS,
             remembered=self._uids_in_log(sizes) if creating and width == 28 else (),
+            avoid=avoid,
         )
 
     @cached_property

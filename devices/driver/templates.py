@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from devices.driver.errors import MiscountError, ProtocolError, UnfitError
+from devices.driver.errors import MiscountError, UnfitError, UnreadableError
 from devices.driver.users import USER_WIDTHS
 from iclock.punch import Reject
 
@@ -37,11 +37,15 @@ class Templates(NamedTuple):
     templates: list[Template]
     rejects: list[Reject]
 
+    def doubtful(self) -> set[int]:
+        """Whom the rejects name, by uid."""
+        return {_ROW_HEAD.unpack_from(reject.raw)[1] for reject in self.rejects}
+
 
 def decode_templates(table: bytes, *, between: tuple[int, int]) -> Templates:
     """The fingers in a table whose row count lies within ``between``, inclusive.
 
-    Raises ProtocolError when the rows' own lengths don't fill the table, MiscountError when there are more or fewer
+    Raises UnreadableError when the rows' own lengths don't fill the table, MiscountError when there are more or fewer
     than the terminal counts.
     """
     found = Templates([], [])
@@ -97,12 +101,12 @@ def require_finger(finger: int) -> None:
 def _rows(table: bytes) -> Iterator[bytes]:
     """The rows, each announcing its own length."""
     if len(table) < 4 or len(table) != 4 + int.from_bytes(table[:4], "little"):
-        raise ProtocolError(f"a table of fingers came with {len(table)} bytes, which is not what it announces")
+        raise UnreadableError(f"a table of fingers came with {len(table)} bytes, which is not what it announces")
     start = 4
     while start < len(table):
         size = int.from_bytes(table[start : start + 2], "little")
         if size < _ROW_HEAD.size or start + size > len(table):
-            raise ProtocolError(f"a finger of {size} bytes can't stand at byte {start} of {len(table)}")
+            raise UnreadableError(f"a finger of {size} bytes can't stand at byte {start} of {len(table)}")
         yield table[start : start + size]
         start += size
 

@@ -62,8 +62,10 @@ class _Cargo:
 class Uploading(Removing):
     """The part of a session that brings many people at once."""
 
-    def write_people(self, wanted: Mapping[str, Upload]) -> dict[str, Written]:
+    def write_people(self, wanted: Mapping[str, Upload], *, avoid: Collection[int] = ()) -> dict[str, Written]:
         """Create or change people, and bring them fingers; one that is there is replaced.
+
+        Nobody new gets a uid to ``avoid``: the unit may still open the door to fingers of somebody who had it.
 
         What isn't in the fields stays as the unit has it, down to the byte; who is there exactly isn't sent. Of a
         person or a finger UnfitError, FullError, RefusedError and NotKeptError are outcomes; an error of the session
@@ -71,18 +73,18 @@ class Uploading(Removing):
         """
         misfits = {user_id: _misfits(upload.fingers) for user_id, upload in wanted.items()}
         fitting = {user_id: _without(upload, misfits[user_id]) for user_id, upload in wanted.items()}
-        written = self._write_at_once(fitting)
+        written = self._write_at_once(fitting, avoid)
         if written is None:
-            written = self._write_singly(fitting)
+            written = self._write_singly(fitting, avoid)
         return {
             user_id: Written(written[user_id].user, written[user_id].fingers | misfits[user_id]) for user_id in wanted
         }
 
-    def _write_at_once(self, wanted: Mapping[str, Upload]) -> dict[str, Written] | None:
+    def _write_at_once(self, wanted: Mapping[str, Upload], avoid: Collection[int]) -> dict[str, Written] | None:
         """None when the unit refuses the upload; part of it may be there then."""
         with self.disabled():
             sizes = self.sizes()
-            users, cargo = _load(self._roster(sizes, creating=True), wanted)
+            users, cargo = _load(self._roster(sizes, creating=True, avoid=avoid), wanted)
             fingers = self._leave_behind(cargo, sizes)
             sent = {user_id: one for user_id, one in cargo.items() if one.fingers or not one.there}
             if sent:
@@ -113,13 +115,13 @@ class Uploading(Removing):
                     left[user_id][finger] = full
         return left
 
-    def _write_singly(self, wanted: Mapping[str, Upload]) -> dict[str, Written]:
+    def _write_singly(self, wanted: Mapping[str, Upload], avoid: Collection[int]) -> dict[str, Written]:
         """For units that take no such upload, in groups: people can use the unit between two of them."""
         written: dict[str, Written] = {}
         people = list(wanted)
         for start in range(0, len(people), _SINGLY):
             group = people[start : start + _SINGLY]
-            users = self.write_users({user_id: wanted[user_id].fields for user_id in group})
+            users = self.write_users({user_id: wanted[user_id].fields for user_id in group}, avoid=avoid)
             there = {user_id: user for user_id, user in users.items() if isinstance(user, UnitUser)}
             fingers = self._bring_singly({user_id: (user, wanted[user_id].fingers) for user_id, user in there.items()})
             written |= {user_id: _told(user, wanted[user_id], fingers.get(user_id)) for user_id, user in users.items()}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from threading import Event, Thread
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from devices.driver.errors import (
     UnknownFingerError,
     UnknownUserError,
     UnreachableError,
+    UnreadableError,
 )
 from devices.driver.guarded import Address
 from devices.driver.session import TerminalSession, open_session
@@ -46,6 +49,7 @@ from devices.simulator import (
     StrayEvent,
     TerminalSpec,
 )
+from devices.simulator.enrolment import EVENT_SCANNED, event_packet
 
 PEOPLE = (SimUser(7, "1001", "Anna", time_zones=(1, 2, 0, 9)), SimUser(3, "1002", "Bob"))
 HELD = (SimTemplate(7, 6, b"SS21" + bytes(range(1, 250)) * 5, valid=3), SimTemplate(7, 1, b"SS21 one"))
@@ -114,6 +118,40 @@ def test_fingers_that_the_counter_does_not_know_are_refused(terminal: SimulatedT
 
     with talk(terminal) as session, pytest.raises(MiscountError, match="counts 13 to 13 fingers but delivered 12"):
         session.templates()
+
+
+class Shortened(Fault):
+    """The table of fingers ends within its last row."""
+
+    def table(self, name: str, rows: bytes, width: int) -> bytes:
+        return rows[:-1] if name == "templates" else rows
+
+
+@pytest.mark.parametrize("udp", [False, True], ids=["tcp", "udp"])
+@pytest.mark.parametrize("fault", [Shortened(command=p.CMD_PREPARE_BUFFER), CountOff(of="templates", by=1)], ids=repr)
+def test_after_a_table_that_can_not_be_read_the_session_goes_on(
+    terminal: SimulatedTerminal, fault: Fault, udp: bool
+) -> None:
+    terminal.faults = Faults(fault)
+
+    with talk(terminal, udp=udp) as session:
+        with pytest.raises(UnreadableError) as caught:
+            session.templates()
+        assert [user.user_id for user in session.users()] == ["1001", "1002"]
+        session.write_templates("1001", {2: b"two"})
+
+    assert caught.value.in_step
+    assert terminal.template(7, 2) == SimTemplate(7, 2, b"two")
+    assert terminal.commands()[-1] == p.CMD_EXIT
+
+
+def test_a_table_that_can_not_be_read_is_taken_leave_of_politely(terminal: SimulatedTerminal) -> None:
+    terminal.faults = Faults(Shortened(command=p.CMD_PREPARE_BUFFER))
+
+    with pytest.raises(UnreadableError), talk(terminal) as session:
+        session.templates()
+
+    assert terminal.commands()[-1] == p.CMD_EXIT
 
 
 @pytest.mark.parametrize(
@@ -270,6 +308,41 @@ def test_an_enrolment_that_is_not_wanted_any_more_is_cancelled_at_the_unit(termi
 
     assert told == [Progress(0, "cancelled")]
     assert p.CMD_CANCELCAPTURE in terminal.commands()[terminal.commands().index(p.CMD_STARTENROLL) :]
+
+
+@pytest.fixture
+def fumbling(terminal: SimulatedTerminal) -> Iterator[SimulatedTerminal]:
+    """Nobody's finger is good enough, and somebody tries again and again."""
+    terminal.faults = Faults(NobodyComes())
+    done = Event()
+
+    def fumble() -> None:
+        while not done.wait(0.02):
+            if terminal._holder is not None:
+                terminal._push(event_packet(EVENT_SCANNED, b"\0\0"), terminal._holder[1])
+
+    thread = Thread(target=fumble)
+    thread.start()
+    try:
+        yield terminal
+    finally:
+        done.set()
+        thread.join(timeout=5)
+
+
+@pytest.mark.parametrize(("seconds", "unwanted", "outcome"), [(60, True, "cancelled"), (1.5, False, "timeout")])
+def test_however_much_a_unit_tells_an_enrolment_ends_in_time(
+    fumbling: SimulatedTerminal, seconds: float, unwanted: bool, outcome: Any
+) -> None:
+    with talk(fumbling) as session:
+        session.start_enrolment("1001", 2)
+        began = monotonic()
+        told = list(session.enrolment_progress(seconds, cancelled=lambda: unwanted))
+        took = monotonic() - began
+
+    assert told[-1] == Progress(0, outcome)
+    assert len(told) > 10
+    assert took < 4
 
 
 def test_what_is_left_of_one_enrolment_is_not_taken_for_the_next(terminal: SimulatedTerminal) -> None:

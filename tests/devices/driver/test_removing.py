@@ -8,12 +8,20 @@ from contextlib import contextmanager
 import pytest
 
 from devices import protocol as p
-from devices.driver.errors import NotKeptError, RefusedError, UnfitError, UnknownUserError, UnreachableError
+from devices.driver.errors import (
+    NotKeptError,
+    RefusedError,
+    TerminalError,
+    UnfitError,
+    UnknownUserError,
+    UnreachableError,
+)
 from devices.driver.guarded import Address
 from devices.driver.session import TerminalSession, open_session
-from devices.driver.users import UnitUser
+from devices.driver.users import UnitUser, UserFields
 from devices.simulator import (
     Close,
+    CountOff,
     Fault,
     Faults,
     Pretend,
@@ -80,13 +88,53 @@ def test_one_who_is_not_deleted_keeps_nobody_else(terminal: SimulatedTerminal) -
     assert terminal.templates() == FINGERS[:4]
 
 
-def test_one_of_two_people_with_one_user_id_is_not_guessed(terminal: SimulatedTerminal) -> None:
+@pytest.fixture
+def twice(terminal: SimulatedTerminal) -> SimulatedTerminal:
+    """Two people have user id 1002, as uid 3 and as uid 20, each with a finger."""
     terminal._users[20] = terminal._users[3].replace(b"\x03\0", b"\x14\0", 1)
+    terminal.put_template(SimTemplate(20, 4, b"SS21 twin"))
+    return terminal
+
+
+def test_a_user_id_that_two_people_have_is_taken_off_both(twice: SimulatedTerminal) -> None:
+    with talk(twice) as session:
+        outcome = session.delete_people(["1002"])["1002"]
+
+    assert isinstance(outcome, UnitUser)
+    assert outcome.uid == 3
+    assert twice.users() == (PEOPLE[0], PEOPLE[2])
+    assert twice.templates() == FINGERS[:2] + FINGERS[4:]
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+@pytest.mark.parametrize(("kind", "error"), [(Refuse, RefusedError), (Pretend, NotKeptError)])
+def test_one_of_the_two_who_is_still_there_is_the_outcome_and_the_other_is_gone(
+    twice: SimulatedTerminal, kind: type[Fault], error: type[TerminalError], nth: int
+) -> None:
+    twice.faults = Faults(kind(command=p.CMD_DELETE_USER, nth=nth))
+
+    with talk(twice) as session:
+        assert type(session.delete_people(["1002"])["1002"]) is error
+
+    left = 3 if nth == 1 else 20
+    assert {user.uid for user in twice.users()} == {7, 5, left}
+
+
+def test_who_is_there_twice_is_not_written_to(twice: SimulatedTerminal) -> None:
+    with talk(twice) as session:
+        assert isinstance(session.write_users({"1002": UserFields(name="B")})["1002"], UnfitError)
+        with pytest.raises(UnfitError):
+            session.delete_user("1002")
+
+
+def test_people_without_a_user_id_are_nobodys_namesakes(terminal: SimulatedTerminal) -> None:
+    for uid in (20, 21):
+        terminal._users[uid] = uid.to_bytes(2, "little") + terminal._users[3][2:48] + bytes(24)
 
     with talk(terminal) as session:
-        assert isinstance(session.delete_people(["1002"])["1002"], UnfitError)
+        assert isinstance(session.delete_people([""])[""], UnknownUserError)
 
-    assert len(terminal.users()) == 4
+    assert len(terminal.users()) == 5
 
 
 def forgetful(terminal: SimulatedTerminal) -> Fault:
@@ -110,6 +158,44 @@ def test_a_unit_that_keeps_the_fingers_of_who_is_gone_is_made_to_forget_them(ter
 
     assert [type(outcome) for outcome in outcomes.values()] == [UnitUser, UnitUser]
     assert terminal.templates() == FINGERS[4:]
+
+
+class Spoilt(Fault):
+    """A row of the table of fingers says that it is longer than the table."""
+
+    def table(self, name: str, rows: bytes, width: int) -> bytes:
+        return rows + b"\xff\xff\x09\0\0\1" if name == "templates" else rows
+
+
+class Marked(Fault):
+    """The first row's finger is marked as nothing that is known."""
+
+    def table(self, name: str, rows: bytes, width: int) -> bytes:
+        return rows[:5] + b"\x07" + rows[6:] if name == "templates" else rows
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Spoilt(command=p.CMD_PREPARE_BUFFER, times=None),
+        Marked(command=p.CMD_PREPARE_BUFFER, times=None),
+        CountOff(of="templates"),
+    ],
+    ids=repr,
+)
+def test_fingers_are_found_and_forgotten_though_the_table_makes_no_sense(
+    terminal: SimulatedTerminal, fault: Fault
+) -> None:
+    terminal.faults = Faults(forgetful(terminal), fault)
+
+    with talk(terminal) as session:
+        outcomes = session.delete_people(["1001", "1002"])
+        forgotten = session.delete_fingers([("1003", finger) for finger in range(6)])
+
+    assert [type(outcome) for outcome in outcomes.values()] == [UnitUser, UnitUser]
+    assert set(forgotten.values()) == {None}
+    assert terminal.users() == (PEOPLE[2],)
+    assert terminal.templates() == FINGERS[5:]
 
 
 def test_a_finger_that_stays_behind_is_the_outcome_of_its_person(terminal: SimulatedTerminal) -> None:

@@ -23,6 +23,7 @@ from devices.driver.users import UserFields
 from devices.simulator import (
     Capitals,
     Close,
+    CountOff,
     Fault,
     Faults,
     FillsUp,
@@ -119,6 +120,29 @@ def test_fingers_are_brought_to_who_is_there_exactly(terminal: SimulatedTerminal
 
     assert kinds(written) == {"1002": ("UnitUser", {4: "NoneType"})}
     assert terminal.template(3, 4) == SimTemplate(3, 4, PRINT)
+
+
+@pytest.mark.parametrize("faults", [[], [RefuseUpload()]], ids=["at once", "singly"])
+def test_nobody_new_gets_a_number_that_still_has_fingers(terminal: SimulatedTerminal, faults: list[Fault]) -> None:
+    terminal._templates |= {(uid, 1): SimTemplate(uid, 1, b"SS21 nobody's") for uid in (8, 10)}
+    terminal.faults = Faults(*faults)
+    new = {user_id: Upload(UserFields(name="New")) for user_id in ("2001", "2002")}
+
+    with talk(terminal) as session:
+        written = session.write_people({**new, "1001": Upload(UserFields(name="Anne"))}, avoid={8, 10})
+
+    assert kinds(written) == dict.fromkeys(["2001", "2002", "1001"], ("UnitUser", {}))
+    assert {user.user_id: user.uid for user in terminal.users()} == {"1001": 7, "1002": 3, "2001": 11, "2002": 12}
+
+
+def test_who_comes_is_seen_to_have_come_though_the_table_of_fingers_makes_no_sense(
+    terminal: SimulatedTerminal,
+) -> None:
+    terminal.faults = Faults(CountOff(of="templates"))
+
+    written = write(terminal, {"1001": Upload(UserFields(), dict.fromkeys(range(8), PRINT))})
+
+    assert kinds(written) == {"1001": ("UnitUser", dict.fromkeys(range(8), "NoneType"))}
 
 
 def test_one_person_or_finger_that_does_not_fit_keeps_nobody_else_out(terminal: SimulatedTerminal) -> None:

@@ -63,6 +63,16 @@ def test_what_is_asked_is_what_is_read_and_the_rest_stays(row: bytes, fields: Us
         assert len(after.name.encode()) <= (23 if len(row) == 72 else 8)
 
 
+def test_a_number_to_avoid_is_given_to_nobody_though_it_is_the_last() -> None:
+    last = decode_user(new_row(MAX_UID, "77", width=72), encoding="UTF-8")
+    avoid = set(range(1, MAX_UID)) - {9}
+    roster = Roster([last], width=72, encoding="UTF-8", remembered=range(1, 20), avoid=avoid)
+
+    assert roster.take(roster.row_for("78", UserFields(), when="new")).uid == 9
+    with pytest.raises(FullError):
+        roster.row_for("79", UserFields(), when="new")
+
+
 @given(WIDTHS, st.integers(1, MAX_UID), st.integers(1, 999_999_999), FIELDS)
 def test_a_new_person_survives_the_row(width: int, uid: int, number: int, fields: UserFields) -> None:
     row = changed_row(new_row(uid, str(number), width=width), fields, encoding="UTF-8")
