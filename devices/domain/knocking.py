@@ -8,11 +8,13 @@ visited at once. Whatever it fails with then is no silence, and keeps its back-o
 from __future__ import annotations
 
 import errno
+import logging
 import math
+import random
 import selectors
 import socket
 import time
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator
 from datetime import timedelta
 from typing import Final
 
@@ -32,6 +34,11 @@ Address = tuple[str, int]
 MOST_AT_ONCE: Final = 500
 PATIENCE_SECONDS: Final = 2.0
 _UNDER_WAY: Final = frozenset({0, errno.EINPROGRESS})
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE})
+# Descriptors left to the rest of the process, and to the visits' own records, when there are no more.
+_SPARE: Final = 32
+
+_log = logging.getLogger(__name__)
 
 
 def knock() -> Generator[int]:
@@ -41,6 +48,7 @@ def knock() -> Generator[int]:
     """
     silent = in_turn(_silent_devices(), turn=int(time.time() / settings.KNOCK_SECONDS))
     connection.close()
+    random.shuffle(silent)  # where there are descriptors for a few only, it is not always the same few
     by_address = {(device.host, device.port): device.pk for device in silent if _is_allowed(device)}
     for accepting in who_accepts(by_address, seconds=PATIENCE_SECONDS):
         back = [by_address[address] for address in accepting]
@@ -49,13 +57,15 @@ def knock() -> Generator[int]:
         yield from back
 
 
-def who_accepts(addresses: Collection[Address], *, seconds: float) -> Iterator[list[Address]]:
-    """Those where somebody accepts a connection, which is closed at once; within ``seconds`` for all of them."""
+def who_accepts(addresses: Collection[Address], *, seconds: float) -> Generator[list[Address]]:
+    """Those where somebody accepts a connection, which is closed at once; within ``seconds`` for all of them.
+
+    Who can't be dialled doesn't accept; for whom this process has no descriptor left, there is another turn.
+    """
     until = time.monotonic() + seconds
-    with selectors.DefaultSelector() as selector:
+    with selectors.PollSelector() as selector:
         try:
-            for address in addresses:
-                _begin(selector, address)
+            _begin_all(selector, addresses)
             while selector.get_map() and (left := until - time.monotonic()) > 0:
                 if accepting := [key.data for key, _ in selector.select(left) if _is_accepted(selector, key)]:
                     yield accepting
@@ -70,13 +80,31 @@ def in_turn(devices: list[Device], *, turn: int) -> list[Device]:
     return devices[turn % turns :: turns]
 
 
+def _begin_all(selector: selectors.BaseSelector, addresses: Collection[Address]) -> None:
+    for address in addresses:
+        try:
+            _begin(selector, address)
+        except OSError as error:
+            if error.errno not in _EXHAUSTED:
+                continue  # such as an address of a family that this machine hasn't: its visits say so
+            for key in list(selector.get_map().values())[-_SPARE:]:
+                _drop(selector, key)
+            _log.warning("knocked for %d of %d terminals: %s", len(selector.get_map()), len(addresses), error)
+            return
+
+
 def _begin(selector: selectors.BaseSelector, address: Address) -> None:
+    """Raises OSError."""
     dialling = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
-    dialling.setblocking(False)
-    if dialling.connect_ex(address) in _UNDER_WAY:
-        selector.register(dialling, selectors.EVENT_WRITE, address)
-    else:
+    try:
+        dialling.setblocking(False)
+        if dialling.connect_ex(address) in _UNDER_WAY:
+            selector.register(dialling, selectors.EVENT_WRITE, address)
+            return
+    except OSError:
         dialling.close()
+        raise
+    dialling.close()
 
 
 def _is_accepted(selector: selectors.BaseSelector, key: selectors.SelectorKey) -> bool:

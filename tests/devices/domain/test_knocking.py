@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import resource
+import selectors
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import timedelta
+from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -166,6 +169,45 @@ def test_who_accepts_is_told_before_the_silent_ones_are_given_up(
     assert monotonic() - began < 0.9
     assert list(accepting) == []
     assert 0.9 < monotonic() - began < 3
+
+
+@pytest.mark.parametrize("host", ["255.255.255.255", "fe80::1%nosuch"])
+def test_an_address_that_can_not_be_dialled_keeps_nobody_else_away(host: str, unit: SimulatedTerminal) -> None:
+    addresses = [(host, 4370), ("127.0.0.1", unit.port)]
+
+    assert list(who_accepts(addresses, seconds=1)) == [[("127.0.0.1", unit.port)]]
+
+
+def test_when_no_descriptor_is_left_the_rest_waits_and_some_are_left_to_others(
+    unit: SimulatedTerminal, silent_port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = max(int(each.name) for each in Path("/proc/self/fd").iterdir()) + 61
+    addresses = [("127.0.0.1", unit.port), *[("127.0.0.1", silent_port)] * limit]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    try:
+        with closing(who_accepts(addresses, seconds=1)) as accepting, ExitStack() as stack:
+            assert next(accepting) == [("127.0.0.1", unit.port)]
+            for _ in range(20):
+                stack.enter_context(socket.socket())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert f"of {limit + 1} terminals: [Errno 24] Too many open files" in caplog.text
+
+
+def test_no_database_connection_is_kept_while_nobody_answers(away: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[bool] = []
+
+    class Watched(selectors.PollSelector):
+        def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+            held.append(connection.connection is not None)
+            return super().select(timeout)
+
+    monkeypatch.setattr(selectors, "PollSelector", Watched)
+
+    assert list(knock()) == []
+    assert set(held) == {False}
 
 
 def test_no_database_connection_is_kept_while_waiting(away: Device, unit: SimulatedTerminal, silent_port: int) -> None:
