@@ -1,29 +1,12 @@
-"""What starts together, each in a thread and on a connection of its own."""
+"""Requests that start together, each in a thread and on a connection of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Thread
 from typing import Any
 
 from django.db import connection
-
-
-def race(*deeds: Callable[[], object]) -> None:
-    """All of them at once; raises what the first of them raised that failed."""
-    start = Barrier(len(deeds))
-
-    def run(deed: Callable[[], object]) -> None:
-        try:
-            start.wait(10)
-            deed()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(deeds)) as threads:
-        for done in [threads.submit(run, deed) for deed in deeds]:
-            done.result(60)
 
 
 def statuses_at_once(*requests: Callable[[], Any]) -> list[int]:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 
 from iclock.domain import comparing, placements
 from iclock.domain.kept import Held, Outcome
+from iclock.domain.marks import mark
 from iclock.domain.plan import Fields, Intent, Kind
 from iclock.domain.wanted import Room
 from iclock.models import PersonIntent, SyncMark, Terminal, TerminalPerson
 from personnel.domain import people
 from personnel.models import Area, Department, Employee
-from tests.racing import race
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-ROUNDS = 25
 
 
 @pytest.fixture
@@ -42,34 +43,47 @@ def note(terminal: Terminal, held: dict[str, Held]) -> placements.Sides:
     return placements.note_held(terminal, held, fingers={}, remarks={}, room=Room())
 
 
+def wait_until_somebody_waits() -> None:
+    deadline = time.monotonic() + 30
+    with connection.cursor() as cursor:
+        while time.monotonic() < deadline:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            if cursor.fetchone()[0]:
+                return
+    raise AssertionError("nobody waits for a lock")
+
+
 def everybody(staff: list[Employee], name: str = "Ana") -> dict[str, Held]:
     return {each.emp_code: Held(number, Fields(name)) for number, each in enumerate(staff, start=1)}
 
 
-def test_who_resynchronises_people_and_who_notes_them_never_wait_for_each_other_in_a_circle(
+def test_who_notes_what_came_of_people_waits_for_their_edit_and_keeps_nothing_that_it_needs(
     gate: Terminal, staff: list[Employee]
 ) -> None:
+    """The mark first, then the people: the other way round both would wait for ever."""
     comparing.begin(gate)
+    sides = note(gate, everybody(staff))
+    intents = [Intent(Kind.UPDATE, each.emp_code, ("name",)) for each in staff]
+    outcomes = [Outcome(intent, "refused", again=timedelta(days=1)) for intent in intents]
 
-    def reconcile() -> None:
-        for number in range(ROUNDS):
-            sides = note(gate, everybody(staff, f"Ana {number}"))
-            intents = [Intent(Kind.UPDATE, each.emp_code, ("name",)) for each in staff]
-            placements.note_sending(gate, sides, intents)
-            outcomes = [Outcome(intent, "refused", again=timedelta(days=1)) for intent in intents]
+    def note_outcomes() -> None:
+        try:
             placements.note_outcomes(gate, sides, outcomes, held={}, fingers={})
+        finally:
+            connection.close()
 
-    def resync() -> None:
-        for _ in range(ROUNDS):
-            people.resync([each.pk for each in staff])
+    with ThreadPoolExecutor(1) as threads, transaction.atomic():
+        mark([gate.pk])
+        noting = threads.submit(note_outcomes)
+        wait_until_somebody_waits()
+        people.resync([each.pk for each in staff])
+        transaction.on_commit(lambda: noting.result(30))
 
-    def compare_now() -> None:
-        for _ in range(ROUNDS):
-            comparing.compare_now([gate.pk])
-
-    race(reconcile, resync, compare_now)
-
-    assert TerminalPerson.objects.filter(terminal=gate, held=True).count() == len(staff)
+    rows = TerminalPerson.objects.filter(terminal=gate)
+    assert [row.refusal for row in rows] == ["refused"] * len(staff)
+    assert {row.retry_at for row in rows} == {None}, "they were edited meanwhile"
 
 
 def test_what_is_worth_another_try_makes_a_terminal_due(gate: Terminal, staff: list[Employee]) -> None:
