@@ -62,7 +62,7 @@ def test_who_notes_what_came_of_people_waits_for_their_edit_and_keeps_nothing_th
 ) -> None:
     """The mark first, then the people: the other way round both would wait for ever."""
     comparing.begin(gate)
-    sides = note(gate, everybody(staff))
+    sides = note(gate, everybody(staff, "Ana Z"))
     intents = [Intent(Kind.UPDATE, each.emp_code, ("name",)) for each in staff]
     outcomes = [Outcome(intent, "refused", again=timedelta(days=1)) for intent in intents]
 
