@@ -108,16 +108,17 @@ def test_a_user_id_that_two_people_have_is_taken_off_both(twice: SimulatedTermin
 
 @pytest.mark.parametrize("nth", [1, 2])
 @pytest.mark.parametrize(("kind", "error"), [(Refuse, RefusedError), (Pretend, NotKeptError)])
-def test_one_of_the_two_who_is_still_there_is_the_outcome_and_the_other_is_gone(
+def test_one_of_the_two_who_is_still_there_is_the_outcome_and_the_other_is_gone_with_fingers(
     twice: SimulatedTerminal, kind: type[Fault], error: type[TerminalError], nth: int
 ) -> None:
-    twice.faults = Faults(kind(command=p.CMD_DELETE_USER, nth=nth))
+    twice.faults = Faults(kind(command=p.CMD_DELETE_USER, nth=nth), forgetful(twice))
 
     with talk(twice) as session:
         assert type(session.delete_people(["1002"])["1002"]) is error
 
     left = 3 if nth == 1 else 20
     assert {user.uid for user in twice.users()} == {7, 5, left}
+    assert {template.uid for template in twice.templates()} == {7, 5, left}
 
 
 def test_who_is_there_twice_is_not_written_to(twice: SimulatedTerminal) -> None:
@@ -168,10 +169,10 @@ class Spoilt(Fault):
 
 
 class Marked(Fault):
-    """The first row's finger is marked as nothing that is known."""
+    """The rows of finger 0 are marked as nothing that is known."""
 
     def table(self, name: str, rows: bytes, width: int) -> bytes:
-        return rows[:5] + b"\x07" + rows[6:] if name == "templates" else rows
+        return rows.replace(b"\0\1SS21", b"\0\7SS21") if name == "templates" else rows
 
 
 @pytest.mark.parametrize(

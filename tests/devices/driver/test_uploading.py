@@ -135,10 +135,20 @@ def test_nobody_new_gets_a_number_that_still_has_fingers(terminal: SimulatedTerm
     assert {user.user_id: user.uid for user in terminal.users()} == {"1001": 7, "1002": 3, "2001": 11, "2002": 12}
 
 
+class Marked(Fault):
+    """The rows of finger 0 are marked as nothing that is known."""
+
+    def table(self, name: str, rows: bytes, width: int) -> bytes:
+        return rows.replace(b"\0\1SS21", b"\0\7SS21") if name == "templates" else rows
+
+
+@pytest.mark.parametrize(
+    "fault", [CountOff(of="templates"), Marked(command=p.CMD_PREPARE_BUFFER, times=None)], ids=repr
+)
 def test_who_comes_is_seen_to_have_come_though_the_table_of_fingers_makes_no_sense(
-    terminal: SimulatedTerminal,
+    terminal: SimulatedTerminal, fault: Fault
 ) -> None:
-    terminal.faults = Faults(CountOff(of="templates"))
+    terminal.faults = Faults(fault)
 
     written = write(terminal, {"1001": Upload(UserFields(), dict.fromkeys(range(8), PRINT))})
 
