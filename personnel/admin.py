@@ -11,7 +11,7 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
-from django.db.models import Count, Prefetch, QuerySet
+from django.db.models import CASCADE, Count, Model, Prefetch, QuerySet
 from django.http import HttpRequest
 
 from personnel import admin_limits, admin_resignations, admin_staff  # noqa: F401 - they register themselves
@@ -276,10 +276,23 @@ class EmployeeAdmin(DeclaredFiltersAdmin[Employee]):
         people.delete_employees(list(queryset.values_list("pk", flat=True)), scope=scope_of(request.user))
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Tokens, fingers and what else hangs on a person goes with them, though nobody deletes it by itself."""
-        listed, counts, missing, protected = super().get_deleted_objects(objs, request)
-        asked_for = {str(model._meta.verbose_name) for model in (Employee, Resignation)}
-        return listed, counts, {str(name) for name in missing} & asked_for, protected
+        """Tokens, fingers and what else hangs on a person is counted: it goes with them, though nobody deletes it by
+        itself."""
+        chosen = list(objs)
+        counts: dict[type[Model], int] = {Employee: len(chosen)}
+        for relation in Employee._meta.related_objects:
+            if relation.on_delete is CASCADE:
+                rows = relation.related_model._base_manager.filter(**{f"{relation.field.name}__in": chosen})
+                counts[relation.related_model] = rows.count()
+        found = {model: count for model, count in counts.items() if count}
+        asked_for = [model for model in (Employee, Resignation) if model in found]
+        missing = {
+            str(model._meta.verbose_name)
+            for model in asked_for
+            if not self.admin_site.get_model_admin(model).has_delete_permission(request)
+        }
+        named = {model._meta.verbose_name_plural: count for model, count in found.items()}
+        return [str(person) for person in chosen], named, missing, []
 
     def get_readonly_fields(self, request: HttpRequest, obj: Employee | None = None) -> Any:
         """The code is what punches are joined by: it never changes."""

@@ -68,7 +68,8 @@ class PeopleFilter(admin.SimpleListFilter):
             case "error":
                 return queryset.filter(sync_mark__isnull=False).exclude(sync_mark__error="")
             case "unknown":
-                return queryset.filter(Exists(TerminalPerson.objects.unknown().filter(terminal=OuterRef("pk"))))
+                unknown = TerminalPerson.objects.visible_to(request.user).unknown()
+                return queryset.filter(Exists(unknown.filter(terminal=OuterRef("pk"))))
             case _:
                 return queryset
 
@@ -83,6 +84,14 @@ class HealthAdmin(TypedColumnsAdmin[Terminal]):
         *("people", "belonging", "synchronised", "compared", "carried_out", "people_lists"),
         *("fp_version", "fingerprints", "faces", "palm_count"),
     )
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Terminal | None:
+        """With ``people_shown``: the people on it whom the reader of the page may see."""
+        found = super().get_object(request, object_id, from_field)
+        if found is not None:
+            people = TerminalPerson.objects.visible_to(request.user).filter(terminal=found)
+            vars(found)["people_shown"] = people
+        return found
 
     @admin.display(description="state", ordering="state")
     def state(self, terminal: Any) -> str:
@@ -169,14 +178,14 @@ class HealthAdmin(TypedColumnsAdmin[Terminal]):
     @admin.display(description="changes of the last comparison")
     def carried_out(self, terminal: Terminal) -> str:
         mark: SyncMark | None = getattr(terminal, "sync_mark", None)
-        return f"{grouped(mark.carried_out)} of {grouped(mark.planned)} carried out" if mark else "-"
+        return f"{grouped(mark.carried_out)} of {grouped(mark.planned)} done or refused" if mark else "-"
 
     @admin.display(description="who is there")
-    def people_lists(self, terminal: Terminal) -> str:
+    def people_lists(self, terminal: Any) -> str:
         """What the lists say that its links lead to."""
         of_it = f"?terminal__id__exact={terminal.pk}"
         people, changes = (reverse(f"admin:iclock_{name}_changelist") for name in ("terminalperson", "personintent"))
-        counts = TerminalPerson.objects.filter(terminal=terminal).aggregate(
+        counts = terminal.people_shown.aggregate(
             there=Count("pk", filter=Q(held=True)),
             unknown=Count("pk", filter=Q(held=True, placed=False)),
             refused=Count("pk", filter=~Q(refusal="")),

@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 
 from iclock.admin.enrolments import finger_in_words
 from iclock.domain.plan import Kind
-from iclock.domain.standing import Standing, standing_of
+from iclock.domain.standing import Standing, in_print, standing_of
 from iclock.domain.unknown_people import Refusals, adopt, confirm_same, remove_from_unit
 from iclock.models import PersonIntent, Terminal, TerminalPerson
 from personnel.models import Employee
@@ -195,7 +195,7 @@ class TerminalPersonAdmin(GrowingAdmin[TerminalPerson]):
 
     @admin.display(description="name on the unit")
     def name_there(self, person: TerminalPerson) -> str:
-        return str(person.held_fields.get("name") or "-")
+        return in_print(str(person.held_fields.get("name") or "-"))
 
     @admin.display(description="name here")
     def name_here(self, person: Any) -> str:
@@ -245,8 +245,9 @@ class PersonIntentAdmin(GrowingAdmin[PersonIntent]):
 
 
 def _look_up(rows: Sequence[TerminalPerson], request: HttpRequest) -> None:
-    """Gives each row what it is, and the name of the employee whom the user may see."""
-    visible = visible_rows(Employee.objects.all(), request).filter(emp_code__in={row.emp_code for row in rows})
+    """Gives each row what it is, and the name of the employee, for who may see employees."""
+    everybody = Employee.objects.all() if request.user.has_perm("personnel.view_employee") else Employee.objects.none()
+    visible = visible_rows(everybody, request).filter(emp_code__in={row.emp_code for row in rows})
     names = {employee.emp_code: employee.full_name.strip() for employee in visible.order_by().only(*_NAME)}
     standing = standing_of(rows)
     for row in rows:

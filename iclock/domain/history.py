@@ -17,7 +17,7 @@ _BATCH: Final = 10_000
 def purge(rows: QuerySet[Any], *, moment: str, days: int) -> int:
     """Delete rows whose ``moment`` is more than ``days`` ago, no more than a batch; how many these were."""
     old = rows.filter(**{f"{moment}__lt": Now() - timedelta(days=days)}).order_by("pk").values_list("pk", flat=True)
-    deleted, _ = rows.model._default_manager.filter(pk__in=list(old[:_BATCH])).delete()
+    deleted: int = rows.filter(pk__in=list(old[:_BATCH])).delete()[0]
     return deleted
 
 

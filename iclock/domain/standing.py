@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
@@ -52,12 +53,25 @@ def standing_of(rows: Collection[TerminalPerson]) -> dict[int, Standing]:
 def is_unlike(row: TerminalPerson, name: str) -> bool:
     """Whether the unit may mean somebody else than the employee of this name."""
     theirs = str(row.held_fields.get("name", ""))
-    return is_doubtful(Person(Fields(name)), Person(Fields(theirs)), Agreed(fields=row.agreed_fields))
+    ours = Fields(_as_there(name, theirs))
+    return is_doubtful(Person(ours), Person(Fields(theirs)), Agreed(fields=row.agreed_fields))
+
+
+def in_print(text: str) -> str:
+    """What a unit tells may be any characters."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def in_order(codes: Sequence[str]) -> list[str]:
     """2 before 10."""
     return sorted(codes, key=lambda code: (len(code), code))
+
+
+def _as_there(name: str, theirs: str) -> str:
+    """A unit has a question mark for a character that its code page hasn't; every code page has those of ASCII."""
+    ours = unicodedata.normalize("NFC", name)
+    pairs = zip(ours, theirs.ljust(len(ours)), strict=False)
+    return "".join("?" if there == "?" and not mine.isascii() else mine for mine, there in pairs)
 
 
 def _standing(row: TerminalPerson, employee: _Known | None, pairs: set[tuple[int, int]]) -> Standing:

@@ -6,7 +6,7 @@ What is decided is carried out when the terminal is compared next. Rows are `Ter
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
@@ -17,7 +17,7 @@ from django.db.models.functions import Collate
 from iclock.domain.alarms import Kind, end_alarm, raise_alarm
 from iclock.domain.marks import mark
 from iclock.domain.plan import Fields
-from iclock.domain.standing import BELONGING, UNDECIDED, Standing, in_order, is_unlike, standing_of
+from iclock.domain.standing import BELONGING, UNDECIDED, Standing, in_order, in_print, is_unlike, standing_of
 from iclock.domain.taking import card_of, names_of, privilege_of
 from iclock.models import Alarm, SyncMark, Terminal, TerminalPerson
 from iclock.policy import Direction, Strangers
@@ -34,6 +34,7 @@ _BATCH: Final = 500
 _NAMED: Final = 5
 _GONE: Final = "They aren't on the unit any more, or somebody else decided on them meanwhile."
 _OUTSIDE: Final = "This is outside of your limits."
+_ADVICE: Final = "Decide on them in the list of people on terminals."
 _NO_AREA: Final = "Give the terminal an area first."
 _NOT_ADOPTED: Final = {
     Standing.RESIGNED: "They have resigned: reinstate them first.",
@@ -52,10 +53,11 @@ def adopt(rows: Iterable[TerminalPerson], *, actor: object, scope: Scope) -> Ref
     refusals: Refusals = []
     terminals: dict[int, Terminal] = {}
     for found in _batches(rows):
-        standing = standing_of(found)
+        standing, inside = standing_of(found), _inside(found, scope)
         for row in found:
             terminals[row.terminal_id] = row.terminal
-            if sentence := _adopt(row, standing[row.pk], actor=actor, scope=scope):
+            outside = "" if row.pk in inside else _OUTSIDE
+            if sentence := outside or _adopt(row, standing[row.pk], actor=actor, scope=scope):
                 refusals.append((row, sentence))
     _judge(terminals.values())
     return refusals
@@ -64,10 +66,8 @@ def adopt(rows: Iterable[TerminalPerson], *, actor: object, scope: Scope) -> Ref
 def confirm_same(rows: Iterable[TerminalPerson], *, actor: object, scope: Scope) -> Refusals:
     """Whom the unit knows by another name is the employee of that code; then what is known of either may go on."""
 
-    def why_not(row: TerminalPerson, standing: Standing) -> str:
-        if standing != Standing.DOUBTFUL:
-            return "They have no other name here: there is nothing to confirm."
-        return "" if scope.unlimited or _is_visible(row.emp_code, scope) else _OUTSIDE
+    def why_not(_row: TerminalPerson, standing: Standing) -> str:
+        return "" if standing == Standing.DOUBTFUL else "They have no other name here: there is nothing to confirm."
 
     def change(row: TerminalPerson) -> None:
         row.agreed_fields = {**row.agreed_fields, "name": row.held_fields.get("name", "")}
@@ -94,8 +94,7 @@ def judge_strangers(terminal: Terminal) -> None:
     """Raise the alarm of a terminal with people that wait for a decision, where its policy asks for that, or end it."""
     if terminal.strangers != Strangers.QUEUED or terminal.direction == Direction.OFF:
         end_alarm(terminal, Kind.STRANGERS, "Nobody asks for a decision any more.")
-    elif codes := undecided(terminal):
-        sentence = _sentence(codes)
+    elif sentence := _undecided(terminal):
         if not raise_alarm(terminal, Kind.STRANGERS, sentence):
             mine = Alarm.objects.open().filter(terminal=terminal, kind=Kind.STRANGERS)
             mine.exclude(sentence=sentence).update(sentence=sentence)
@@ -103,24 +102,33 @@ def judge_strangers(terminal: Terminal) -> None:
         end_alarm(terminal, Kind.STRANGERS, "Nobody on this unit is unknown any more.")
 
 
-def undecided(terminal: Terminal) -> list[str]:
-    """The codes on the unit that wait for a decision."""
+def _undecided(terminal: Terminal) -> str:
+    """Who on the unit waits for a decision, in a sentence that anybody may read: it names no employee."""
     rows = list(TerminalPerson.objects.unknown().filter(terminal=terminal).order_by())
     standing = standing_of(rows) if rows else {}
-    return in_order([row.emp_code for row in rows if standing[row.pk] in UNDECIDED])
+    unknown = in_order([row.emp_code for row in rows if standing[row.pk] == Standing.UNKNOWN])
+    employees = sum(standing[row.pk] in UNDECIDED for row in rows) - len(unknown)
+    told = [_unknown_in_words(unknown), _employees_in_words(employees)]
+    return " ".join([*filter(None, told), _ADVICE]) if any(told) else ""
 
 
-def _sentence(codes: list[str]) -> str:
-    """Codes come from a unit: they may be any characters."""
-    named = ", ".join(code if code.isprintable() else ascii(code) for code in codes[:_NAMED])
+def _unknown_in_words(codes: Sequence[str]) -> str:
+    if not codes:
+        return ""
+    named = in_print(", ".join(codes[:_NAMED]))
     who = "1 person on this unit is" if len(codes) == 1 else f"{len(codes)} people on this unit are"
-    more = " …" if len(codes) > _NAMED else "."
-    return f"{who} unknown here: {named}{more} Adopt them or remove them in the list of people on terminals."
+    return f"{who} unknown here: {named}{' …' if len(codes) > _NAMED else '.'}"
+
+
+def _employees_in_words(count: int) -> str:
+    who = "1 employee is" if count == 1 else f"{count} employees are"
+    return f"{who} on this unit against what is known here." if count else ""
 
 
 def _adopt(row: TerminalPerson, standing: Standing, *, actor: object, scope: Scope) -> str:
     """ "" or why not. Whatever is wrong with one stops nobody else."""
-    if refusal := _why_not_here(row.terminal, scope) or _NOT_ADOPTED.get(standing, ""):
+    no_area = _NO_AREA if row.terminal.area_id == UNAUTHORIZED_AREA_ID else ""
+    if refusal := no_area or _NOT_ADOPTED.get(standing, ""):
         return refusal
     try:
         with transaction.atomic():
@@ -174,10 +182,6 @@ def _department(scope: Scope) -> int:
     return min(scope.departments)
 
 
-def _why_not_here(terminal: Terminal, scope: Scope) -> str:
-    return _outside(terminal, scope) or (_NO_AREA if terminal.area_id == UNAUTHORIZED_AREA_ID else "")
-
-
 def _decide(
     rows: Iterable[TerminalPerson],
     action: str,
@@ -191,8 +195,8 @@ def _decide(
     refusals: Refusals = []
     terminals: dict[int, Terminal] = {}
     for found in _batches(rows):
-        standing = standing_of(found)
-        against = {row.pk: _outside(row.terminal, scope) or why_not(row, standing[row.pk]) for row in found}
+        standing, inside = standing_of(found), _inside(found, scope)
+        against = {row.pk: why_not(row, standing[row.pk]) if row.pk in inside else _OUTSIDE for row in found}
         refusals += [(row, against[row.pk]) for row in found if against[row.pk]]
         chosen = sorted((row for row in found if not against[row.pk]), key=lambda row: row.terminal_id)
         for pk, mine in groupby(chosen, key=lambda row: row.terminal_id):
@@ -243,12 +247,10 @@ def _record(actor: object, action: str, terminal: Terminal, codes: list[str]) ->
     audit.record(actor=actor, action=action, subject=str(terminal), detail={"sn": terminal.sn, "codes": codes})
 
 
-def _outside(terminal: Terminal, scope: Scope) -> str:
-    return "" if scope.areas is None or terminal.area_id in scope.areas else _OUTSIDE
-
-
-def _is_visible(code: str, scope: Scope) -> bool:
-    return Employee.objects.within(scope).filter(emp_code=code).exists()
+def _inside(rows: Collection[TerminalPerson], scope: Scope) -> set[int]:
+    """The ids of the rows on which somebody with this scope may decide."""
+    inside = TerminalPerson.objects.within(scope).filter(pk__in=[row.pk for row in rows])
+    return set(inside.order_by().values_list("pk", flat=True))
 
 
 def _in_words(error: ValidationError) -> str:

@@ -5,16 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 from iclock.models.terminal import Terminal
+from personnel.models import Employee
+from personnel.models.scope import Scope, scope_of
+
+
+def _inside(scope: Scope) -> Q:
+    """Rows at terminals within ``scope``, but not of employees outside of it. Who is unknown here is shown."""
+    if scope.unlimited:
+        return Q()
+    hidden = Employee.objects.exclude(pk__in=Employee.objects.within(scope).order_by().values("pk"))
+    shown = Q(~Exists(hidden.filter(emp_code=OuterRef("emp_code"))))
+    return shown if scope.areas is None else shown & Q(terminal__area__in=scope.areas)
 
 
 class TerminalPersonQuerySet(models.QuerySet["TerminalPerson"]):
     def visible_to(self, user: Any) -> TerminalPersonQuerySet:
-        """Those on terminals that ``user`` may see."""
-        return self.filter(terminal__in=Terminal.objects.visible_to(user).order_by())
+        """Those within the limits of ``user``."""
+        return self.within(scope_of(user))
+
+    def within(self, scope: Scope) -> TerminalPersonQuerySet:
+        """Those on terminals within ``scope`` who aren't employees outside of it."""
+        return self.filter(_inside(scope))
 
     def unknown(self) -> TerminalPersonQuerySet:
         """On the unit, though nobody put them there and they don't belong on it."""
@@ -66,8 +81,8 @@ class TerminalPerson(models.Model):
 
 class PersonIntentQuerySet(models.QuerySet["PersonIntent"]):
     def visible_to(self, user: Any) -> PersonIntentQuerySet:
-        """Those at terminals that ``user`` may see."""
-        return self.filter(terminal__in=Terminal.objects.visible_to(user).order_by())
+        """Those within the limits of ``user``: at terminals, and with people, that they may see."""
+        return self.filter(_inside(scope_of(user)))
 
 
 class PersonIntent(models.Model):

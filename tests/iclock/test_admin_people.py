@@ -17,14 +17,14 @@ from iclock.admin import people as pages
 from iclock.domain.plan import Fields
 from iclock.domain.unknown_people import judge_strangers
 from iclock.models import Alarm, PersonIntent, SyncMark, Terminal, TerminalPerson
-from personnel.models import Area, AreaLimit, Employee
+from personnel.models import Area, AreaLimit, Department, DepartmentLimit, Employee
 from zkbio.accounts.models import AuditEntry, User
 
 pytestmark = pytest.mark.django_db
 
 LIST, CHANGES, TERMINALS = "/admin/iclock/terminalperson/", "/admin/iclock/personintent/", "/admin/iclock/terminal/"
 HOSTILE = "<script>x</script>"
-HR = ("view_terminalperson", "add_employee", "change_employee")
+HR = ("view_terminalperson", "view_employee", "add_employee", "change_employee")
 
 
 @pytest.fixture
@@ -59,11 +59,13 @@ def said(page: Any) -> list[str]:
     return [str(message) for message in page.context["messages"]]
 
 
-def officer(*permissions: str, area: Area | None = None) -> Client:
+def officer(*permissions: str, area: Area | None = None, department: Department | None = None) -> Client:
     user = User.objects.create_user("officer", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     if area:
         AreaLimit.objects.create(user=user, area=area)
+    if department:
+        DepartmentLimit.objects.create(user=user, department=department)
     client = Client()
     client.force_login(user)
     return client
@@ -244,16 +246,53 @@ def test_who_has_limits_neither_sees_nor_decides_on_what_lies_outside(gate: Term
     outside, inside = found(yard, "7"), [found(gate, "8"), found(gate, "5", name="E.")]
     client = officer(*HR, area=gate.area)
 
-    assert listed(client) == ["5", "8"]
+    assert listed(client) == ["8"]
     assert listed(client, terminal__id__exact=yard.pk) == []
     html = client.get(LIST).text
     assert ("Yard" in html, "Elsewhere" in html) == (False, False)
     page = act(client, "adopt", outside, *inside)
 
-    assert said(page) == ["Adopted: 1.", "5 on Gate (GATE): This is outside of your limits."]
+    assert said(page) == ["Adopted: 1."]
     assert sorted(Employee.objects.values_list("emp_code", flat=True)) == ["5", "8"]
     assert [*stranger.areas.all()] == [other]
     assert client.get(f"{LIST}{outside.pk}/change/").status_code == 302
+
+
+def test_who_is_limited_to_departments_reads_nothing_of_others_people(gate: Terminal) -> None:
+    mine = Department.objects.create(dept_code="M", dept_name="Mine")
+    secret, own = hire("900", gate, "Secretaria"), hire("901", gate, "Own")
+    Employee.objects.filter(pk=own.pk).update(department=mine)
+    hidden = found(gate, secret.emp_code, name="Secretaria", card=4711, refusal="Secretaria's card")
+    found(gate, own.emp_code, name="Own", placed=True)
+    found(gate, "902", name="Nobody")
+    for code in ("900", "901", "902"):
+        PersonIntent.objects.create(terminal=gate, emp_code=code, kind="add", done=True)
+    client = officer(*HR, "view_personintent", "view_terminal", department=mine)
+
+    assert listed(client, shown="all") == ["901", "902"]
+    assert {row.emp_code for row in client.get(CHANGES).context["cl"].result_list} == {"901", "902"}
+    assert client.get(f"{LIST}{hidden.pk}/change/").status_code == 302
+    told = values(client, gate)["people_lists"]
+    assert told == "2 on the unit, 1 unknown, 0 not as they should be, what was done"
+    TerminalPerson.objects.filter(emp_code="902").delete()
+    assert not client.get(TERMINALS, {"people": "unknown"}).context["cl"].result_list
+
+
+def test_a_name_here_is_read_by_who_may_read_of_people(gate: Terminal) -> None:
+    hire("7", gate, "Secretaria")
+    row = found(gate, "7", name="Boris")
+    client = officer("view_terminalperson")
+
+    html = "".join(client.get(page).text for page in (LIST, f"{LIST}{row.pk}/change/"))
+
+    assert ("Boris" in html, "Secretaria" in html) == (True, False)
+
+
+def test_what_can_not_be_printed_of_a_name_is_a_question_mark(admin_client: Client, gate: Terminal) -> None:
+    row = found(gate, "7", name="A\u202ena\x07")
+
+    pages = [admin_client.get(page).text for page in (LIST, f"{LIST}{row.pk}/change/")]
+    assert ["A?na?" in html for html in pages] == [True, True]
 
 
 def test_what_was_done_with_whom_is_told(admin_client: Client, gate: Terminal) -> None:
@@ -304,7 +343,7 @@ def test_a_terminals_page_says_how_far_its_people_are(admin_client: Client, gate
     local = timezone.localtime(SyncMark.objects.get().wanted_at)
     waiting = f"Waiting since {local:%Y-%m-%d %H:%M:%S} Broken off: The unit went away."
     assert told["synchronised"] == waiting
-    assert told["carried_out"] == "120 of 400 carried out"
+    assert told["carried_out"] == "120 of 400 done or refused"
     assert told["people_lists"] == "2 on the unit, 1 unknown, 2 not as they should be, what was done"
     assert (told["fp_version"], told["compared"][:10]) == ("10", "2026-03-02")
     html = admin_client.get(f"{TERMINALS}{gate.pk}/change/").text

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from html import unescape
+
 import pytest
 from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import Permission
+from django.db import connection
+from django.db.models import CASCADE, DO_NOTHING
 from django.test import Client, override_settings
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from personnel.models import Area, AttributeDefinition, Department, Employee, Position
+from iclock.models import Biodata
+from personnel.models import Area, AttributeDefinition, Department, Employee, Position, Resignation
 from personnel.signals import templates_withdrawn
 from zkbio.accounts.models import User
 
 pytestmark = pytest.mark.django_db
 
-ADD = "/admin/personnel/employee/add/"
+PEOPLE = "/admin/personnel/employee/"
+ADD = f"{PEOPLE}add/"
 
 
 def form(**changes: object) -> dict[str, object]:
@@ -198,3 +205,45 @@ def test_a_department_with_people_stays(admin_client, person):
     Employee.objects.update(department=department)
     admin_client.post(f"/admin/personnel/department/{department.pk}/delete/", {"post": "yes"})
     assert Department.objects.filter(pk=department.pk).exists()
+
+
+def test_deleting_people_asks_as_few_questions_for_many_as_for_one(admin_client: Client) -> None:
+    def asked(count: int) -> tuple[int, str]:
+        Employee.objects.all().delete()
+        for number in range(count):
+            person = Employee.objects.create(emp_code=str(100 + number), department_id=1, first_name="Ada")
+            Resignation.objects.create(employee=person, resign_date="2024-06-26")
+            Biodata.objects.create(employee=person, bio_type=1, bio_no=3, major_ver="10", sealed=b"x")
+        chosen = list(Employee.objects.values_list("pk", flat=True))
+        with CaptureQueriesContext(connection) as queries:
+            page = admin_client.post(PEOPLE, {"action": "delete_selected", "_selected_action": chosen})
+        return len(queries), page.text
+
+    asked(1)
+    (few, _), (many, html) = asked(1), asked(5)
+
+    assert few == many
+    told = ("employees: 5", "resignations: 5", "biometric templates: 5", "102 ada")
+    assert [words for words in told if words not in html.lower()] == []
+
+
+def test_whoever_deletes_people_may_delete_what_was_entered_of_them(client: Client, person: Employee) -> None:
+    user = User.objects.create_user("officer", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_employee", "delete_employee"]))
+    client.force_login(user)
+    page = f"{PEOPLE}{person.pk}/delete/"
+    Resignation.objects.create(employee=person, resign_date="2024-06-26")
+
+    assert "your account doesn't have permission" in unescape(client.get(page).text)
+    client.post(page, {"post": "yes"})
+    assert Employee.objects.exists()
+    Resignation.objects.all().delete()
+    client.post(page, {"post": "yes"})
+    assert not Employee.objects.exists()
+
+
+def test_nothing_that_hangs_on_people_keeps_them_from_being_deleted() -> None:
+    kept = [
+        each.related_model for each in Employee._meta.related_objects if each.on_delete not in (CASCADE, DO_NOTHING)
+    ]
+    assert kept == []

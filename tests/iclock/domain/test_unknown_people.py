@@ -152,7 +152,8 @@ def test_bad_ones_are_refused_each_with_a_sentence_and_stop_nobody(gate: Termina
         "9" * 21: "Emp code: Ensure this value has at most 20 characters (it has 21).",
         " 9": "Emp code: An employee code consists of printable characters, without spaces at its ends.",
         "10": "Card 12 is that of employee 4.",
-        "11": "The name on the terminal has characters that can't be shown.",
+        "11": "The name on the terminal can't be read in the code page of its device: set the one in which the unit"
+        " writes names.",
         "12": "They are being removed from the unit.",
         "13": "They are being removed from the unit.",
     }
@@ -253,6 +254,33 @@ def test_what_lies_outside_of_ones_limits_is_not_removed(gate: Terminal, elsewhe
     assert said(refusals) == {"7": "This is outside of your limits."}
 
 
+def test_whoever_may_not_see_an_employee_decides_nothing_on_them(gate: Terminal, two: Area, elsewhere: Area) -> None:
+    department = Department.objects.create(dept_code="9", dept_name="Nine")
+    Resignation.objects.create(employee=hire("5", two), resign_date="2024-06-26")
+    hire("6", two, first_name="Ana")
+    hire("7", elsewhere)
+    rows = [found(gate, "5"), found(gate, "6", name="Boris"), found(gate, "7"), found(gate, "8")]
+    outside = "This is outside of your limits."
+    limited = Scope(departments=frozenset({department.pk}))
+
+    for decide in (confirm_same, remove_from_unit, adopt):
+        refused = said(decide(rows[:3], actor="tests", scope=limited))
+        assert refused == {"5": outside, "6": outside, "7": outside}, decide
+    assert said(remove_from_unit(rows[2:], actor="tests", scope=Scope(areas=frozenset({two.pk})))) == {"7": outside}
+    assert [row.emp_code for row in TerminalPerson.objects.filter(placed=True)] == ["8"]
+
+
+def test_a_name_that_the_unit_can_not_write_is_compared_as_it_writes_it(gate: Terminal, two: Area) -> None:
+    hire("5", two, first_name="Łucja", last_name="Żak")
+    hire("6", two, first_name="李小明")
+    hire("7", two, first_name="Ana", last_name="Ruiz")
+    rows = [found(gate, "5", name="?ucja ?ak"), found(gate, "6", name="???"), found(gate, "7", name="??? ????")]
+
+    standing = standing_of(rows)
+
+    assert [standing[row.pk] for row in rows] == [Standing.SOON, Standing.SOON, Standing.DOUBTFUL]
+
+
 @pytest.fixture
 def asking(gate: Terminal) -> Terminal:
     gate.strangers = Strangers.QUEUED
@@ -264,7 +292,7 @@ def alarms() -> list[tuple[str, str]]:
     return list(Alarm.objects.order_by("pk").values_list("sentence", "ending"))
 
 
-ADVICE = "Adopt them or remove them in the list of people on terminals."
+ADVICE = "Decide on them in the list of people on terminals."
 
 
 def test_an_alarm_names_the_unknown_until_somebody_decides(asking: Terminal, two: Area) -> None:
@@ -273,10 +301,10 @@ def test_an_alarm_names_the_unknown_until_somebody_decides(asking: Terminal, two
     rows = [found(asking, code) for code in ("10", "9", "a\x07")]
 
     judge_strangers(asking)
-    assert alarms() == [(f"3 people on this unit are unknown here: 9, 10, 'a\\x07'. {ADVICE}", "")]
+    assert alarms() == [(f"3 people on this unit are unknown here: 9, 10, a?. {ADVICE}", "")]
 
     remove_from_unit(rows[:2], actor="tests", scope=EVERYTHING)
-    assert alarms() == [(f"1 person on this unit is unknown here: 'a\\x07'. {ADVICE}", "")]
+    assert alarms() == [(f"1 person on this unit is unknown here: a?. {ADVICE}", "")]
 
     TerminalPerson.objects.filter(pk=rows[2].pk).delete()
     judge_strangers(asking)
@@ -290,6 +318,20 @@ def test_many_are_not_all_named(asking: Terminal) -> None:
     judge_strangers(asking)
 
     assert alarms() == [(f"8 people on this unit are unknown here: 0, 1, 2, 3, 4 … {ADVICE}", "")]
+
+
+def test_employees_are_not_named_to_whoever_reads_of_an_alarm(asking: Terminal, two: Area, elsewhere: Area) -> None:
+    hire("41", two, first_name="Ana")
+    found(asking, "41", name="Boris")
+    judge_strangers(asking)
+    assert alarms() == [(f"1 employee is on this unit against what is known here. {ADVICE}", "")]
+
+    hire("42", elsewhere)
+    found(asking, "42")
+    found(asking, "7")
+    judge_strangers(asking)
+    told = "1 person on this unit is unknown here: 7. 2 employees are on this unit against what is known here."
+    assert alarms() == [(f"{told} {ADVICE}", "")]
 
 
 def test_adopting_ends_the_alarm(asking: Terminal) -> None:
