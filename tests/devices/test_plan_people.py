@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db.models.functions import Now
 
 from devices.domain.lease import hold
 from devices.models import Device
@@ -80,11 +81,15 @@ def test_where_all_is_well_it_says_so(gate: Device, unit: SimulatedTerminal) -> 
 
 def test_what_a_unit_says_reaches_no_shell_as_it_is(gate: Device, unit: SimulatedTerminal) -> None:
     unit.add_user(SimUser(1, "7", "\x1b[2J\x1b]0;quite another\x07"))
+    unit.add_user(SimUser(3, "5\x1b[2J"))  # which is no code
+    Terminal.objects.update(strangers="removed")
+    SyncMark.objects.create(terminal=Terminal.objects.get(), wanted_at=Now(), compared_at=Now())
 
     said = plan()
 
     (refusal,) = (line for line in said if line.startswith("7: "))
     assert "quite another" in refusal
+    assert "remove 99" in said
     assert all(line.isprintable() for line in said)
 
 

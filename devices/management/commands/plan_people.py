@@ -38,18 +38,16 @@ class Command(BaseCommand):
         held = sum(row.held for row in sides.rows.values())
         strangers = sum(row.held and not row.placed for row in sides.rows.values())
         direction = Direction(terminal.direction).value
-        self._say(f"{terminal}: area {terminal.area}, people go: {direction}, strangers: {terminal.strangers}.")
-        self._say(f"{len(sides.wanted)} people belong there, {held} are on the unit, {strangers} of them strangers.")
+        self.stdout.write(f"{terminal}: area {terminal.area}, people go: {direction}, strangers: {terminal.strangers}.")
+        self.stdout.write(
+            f"{len(sides.wanted)} people belong there, {held} are on the unit, {strangers} of them strangers."
+        )
         for intent in intents:
-            self._say(_line(intent))
+            self.stdout.write(_line(intent))
         for code, row in sorted(sides.rows.items()):
             if row.refusal:
-                self._say(f"{code}: {row.refusal}")
-        self._say(f"{len(intents)} things to do." if intents else "Nothing to do.")
-
-    def _say(self, line: str) -> None:
-        """Names and codes are a unit's word, and a shell obeys what it shows."""
-        self.stdout.write("".join(each if each.isprintable() else "?" for each in line))
+                self.stdout.write(f"{code}: {row.refusal}")
+        self.stdout.write(f"{len(intents)} things to do." if intents else "Nothing to do.")
 
 
 def _line(intent: Intent) -> str:

@@ -276,7 +276,12 @@ def test_what_may_not_be_stored_any_more_is_deleted_at_the_terminal_at_once(
     deed: Callable[[], None], gate: Device, agreed: Employee, unit: SimulatedTerminal
 ) -> None:
     SyncMark.objects.all().delete()
-    unit.faults = Faults(During(command=START, deed=deed))
+    words: list[bool] = []
+
+    def note() -> None:
+        words.append(Device.objects.filter(disabled_at__isnull=False).exists())
+
+    unit.faults = Faults(During(command=START, deed=deed), During(command=protocol.CMD_DELETE_USERTEMP, deed=note))
     enrolment = asked(gate, agreed)
 
     carry_out(gate)
@@ -285,7 +290,7 @@ def test_what_may_not_be_stored_any_more_is_deleted_at_the_terminal_at_once(
     assert (state, scans) == ("failed", 3)
     assert sentence.startswith("Enrolled, and deleted on the terminal again. ")
     assert (unit.templates(), Biodata.objects.count()) == ((), 0)
-    assert not unit.disabled
+    assert (unit.disabled, words) == (False, [True]), "word of the disabled unit is left first"
     assert SyncMark.objects.pending().filter(terminal=gate.terminal).exists()
     gate.refresh_from_db()
     assert gate.disabled_at is None
