@@ -121,7 +121,16 @@ def _take(conversation: _Conversation, enrolment: Enrolment, *, version: str, se
         return _Ending(State.DONE, f"Enrolled; it is stored here at the next visit, because now: {error}")
     if template is None:
         return _Ending(State.FAILED, "The terminal said that the finger is enrolled, but doesn't have it: ask again.")
-    refused = take_finger(enrolment.terminal, code, finger, template, version=version, duress=False, seen=seen)
+    refused = take_finger(
+        enrolment.terminal,
+        code,
+        finger,
+        template,
+        person=enrolment.employee.uuid,
+        version=version,
+        duress=False,
+        seen=seen,
+    )
     connection.close()
     if refused:
         left = _take_back(conversation, enrolment)

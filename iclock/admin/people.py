@@ -189,7 +189,7 @@ class TerminalPersonAdmin(GrowingAdmin[TerminalPerson]):
     def _tell(self, request: HttpRequest, done: str, rows: Collection[TerminalPerson], refusals: Refusals) -> None:
         self.message_user(request, f"{done}: {len(rows) - len(refusals)}.", messages.SUCCESS)
         for row, sentence in refusals[:_TOLD]:
-            self.message_user(request, f"{row}: {sentence}", messages.WARNING)
+            self.message_user(request, in_print(f"{row}: {sentence}"), messages.WARNING)
         if len(refusals) > _TOLD:
             self.message_user(request, f"Not done: {len(refusals)} in all.", messages.WARNING)
 

@@ -54,7 +54,7 @@ def take_fields(
     terminal: Terminal,
     code: str,
     *,
-    person: UUID | None = None,
+    person: UUID,
     theirs: Fields,
     password: str,
     columns: Sequence[str],
@@ -90,10 +90,10 @@ def take_finger(
     finger: int,
     template: bytes,
     *,
+    person: UUID,
     version: str,
     duress: bool,
     seen: str | None,
-    person: UUID | None = None,
 ) -> str:
     """Keep a finger that was enrolled at the terminal; "" or why it wasn't.
 
@@ -162,7 +162,7 @@ def privilege_of(privilege: int) -> int:
     return privilege
 
 
-def _lock(terminal: Terminal, code: str, person: UUID | None) -> Employee | str:
+def _lock(terminal: Terminal, code: str, person: UUID) -> Employee | str:
     """The row of whom the terminal means, held until the transaction ends; or a sentence."""
     pk = Employee.objects.filter(emp_code=code).values_list("pk", flat=True).first()
     if pk is None:
@@ -171,7 +171,7 @@ def _lock(terminal: Terminal, code: str, person: UUID | None) -> Employee | str:
         [employee] = lock_employees([pk])
     except Employee.DoesNotExist:
         return _GONE
-    if person not in {None, employee.uuid}:
+    if person != employee.uuid:
         return _ANOTHER
     return employee if belonging_to(terminal).filter(pk=pk).exists() else _ELSEWHERE
 

@@ -293,6 +293,7 @@ def test_what_can_not_be_printed_of_a_name_is_a_question_mark(admin_client: Clie
 
     pages = [admin_client.get(page).text for page in (LIST, f"{LIST}{row.pk}/change/")]
     assert ["A?na?" in html for html in pages] == [True, True]
+    assert said(act(admin_client, "adopt", found(gate, "8\x07")))[1].startswith("8? on Gate (GATE): Emp code:")
 
 
 def test_what_was_done_with_whom_is_told(admin_client: Client, gate: Terminal) -> None:
