@@ -8,9 +8,9 @@ from typing import Final, NamedTuple
 
 from django.db import connection
 
-from devices.driver.errors import ProtocolError
+from devices.driver.errors import UnreadableError
 from devices.driver.session import Sizes, TerminalSession
-from devices.driver.templates import Template
+from devices.driver.templates import Template, Templates
 from devices.driver.users import UnitUser, password_digits, shown_name
 from devices.models import Device
 from iclock.domain.comparing import fingers_wanted
@@ -27,14 +27,17 @@ _TWICE: Final = "The unit has this code more than once, as numbers {}: delete al
 
 class Unit(NamedTuple):
     """What was read of a terminal: people by code, what is wrong with some of them, templates by code and finger (None:
-    not read, with ``error`` if they can't be), numbers that nobody has and that still have fingers, and how it keeps
-    names and passwords."""
+    not read, with ``error`` if they can't be), the numbers that it gave, and how it keeps names and passwords.
+
+    ``orphans`` are numbers that nobody has and that still have fingers, None where that wasn't read.
+    """
 
     terminal: Terminal
     users: dict[str, UnitUser]
     remarks: dict[str, str]
     templates: dict[tuple[str, int], Template] | None
-    orphans: frozenset[int]
+    uids: frozenset[int]
+    orphans: frozenset[int] | None
     error: str
     room: Room
 
@@ -62,11 +65,23 @@ def read_unit(device: Device, terminal: Terminal, mark: SyncMark, session: Termi
     room = Room(partial(shown_name, width=width, encoding=device.encoding), password_digits(width))
     wanted = not sizes.fingers or fingers_wanted(terminal, mark, users.keys(), fingers=sizes.fingers)
     connection.close()
-    read, error = _read_templates(session) if wanted else (None, "")
-    codes = {user.uid: user.user_id for user in people}
-    found = None if read is None else {(codes[t.uid], t.finger): t for t in read if codes.get(t.uid)}
-    orphans = frozenset(template.uid for template in read or () if template.uid not in codes)
-    return Unit(terminal, users, remarks, found, orphans, error, room)
+    read, error = read_templates(session) if wanted else (None, "")
+    uids = frozenset(user.uid for user in people)
+    found = None if read is None else _by_person(read, people)
+    return Unit(terminal, users, remarks, found, uids, orphans_of(read, uids), error, room)
+
+
+def read_templates(session: TerminalSession) -> tuple[Templates | None, str]:
+    """A table of fingers that can't be read is no reason not to bring people up to date. Raises TerminalError."""
+    try:
+        return session.templates(), ""
+    except UnreadableError as error:
+        return None, _UNREADABLE.format(error)
+
+
+def orphans_of(read: Templates | None, uids: frozenset[int]) -> frozenset[int] | None:
+    """Of a unit that gave these numbers to people."""
+    return None if read is None else frozenset({template.uid for template in read.templates} | read.doubtful()) - uids
 
 
 def held_of(user: UnitUser) -> Held:
@@ -87,9 +102,7 @@ def _by_code(people: Iterable[UnitUser]) -> tuple[dict[str, UnitUser], dict[str,
     return users, twice
 
 
-def _read_templates(session: TerminalSession) -> tuple[list[Template] | None, str]:
-    """A table of fingers that can't be read is no reason not to bring people up to date. Raises TerminalError."""
-    try:
-        return [template for template in session.templates().templates if template.valid != _INVALID], ""
-    except ProtocolError as error:
-        return None, _UNREADABLE.format(error)
+def _by_person(read: Templates, people: Iterable[UnitUser]) -> dict[tuple[str, int], Template]:
+    codes = {user.uid: user.user_id for user in people if user.user_id}
+    valid = (template for template in read.templates if template.valid != _INVALID and template.uid in codes)
+    return {(codes[template.uid], template.finger): template for template in valid}

@@ -17,7 +17,7 @@ from django.db import connection
 
 from devices.domain.disabling import held_down
 from devices.domain.lease import Lease
-from devices.domain.people_read import Unit, held_of
+from devices.domain.people_read import Unit, held_of, orphans_of, read_templates
 from devices.driver.errors import FullError, NotKeptError, RefusedError, TerminalError, UnfitError, UnknownUserError
 from devices.driver.session import Sizes, TerminalSession
 from devices.driver.uploading import Upload, Written, batches
@@ -145,6 +145,8 @@ class Reconciliation:
         for intent in intents:
             by_code.setdefault(intent.code, []).append(intent)
         codes = sorted(by_code)
+        if any(intent.kind is Kind.ADD for intent in intents):
+            self._look_for_orphans()
         for start in range(0, len(codes), _LOADED):
             if self._is_over():
                 return False
@@ -154,6 +156,12 @@ class Reconciliation:
                     return False
                 self._write_batch(batch, {code: by_code[code] for code in batch}, left)
         return True
+
+    def _look_for_orphans(self) -> None:
+        """Nobody new gets a number that still has somebody's fingers."""
+        if self._unit.orphans is None:
+            read, _ = read_templates(self._session)
+            self._unit = self._unit._replace(orphans=orphans_of(read, self._unit.uids))
 
     def _uploads(self, by_code: Mapping[str, Sequence[Intent]]) -> tuple[dict[str, Upload], dict[tuple[str, int], str]]:
         """What is to be sent, and why some fingers aren't."""
@@ -177,7 +185,7 @@ class Reconciliation:
         left: Mapping[tuple[str, int], str],
     ) -> None:
         intents = [intent for mine in by_code.values() for intent in mine]
-        written = self._change(intents, lambda: self._session.write_people(batch))
+        written = self._change(intents, lambda: self._session.write_people(batch, avoid=self._unit.orphans or ()))
         outcomes = [self._written(intent, written[intent.code], left) for intent in intents]
         kept = {code: held_of(each.user) for code, each in written.items() if isinstance(each.user, UnitUser)}
         fingers = {code: self._fingers_after(code, batch[code], written[code]) for code in kept}

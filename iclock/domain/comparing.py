@@ -117,18 +117,15 @@ def note_error(terminal: Terminal, sentence: str) -> None:
 def fingers_wanted(terminal: Terminal, mark: SyncMark, codes: Collection[str], *, fingers: int) -> bool:
     """Whether the templates on the unit, which counts ``fingers``, are to be read.
 
-    At the first contact, because a number that nobody has may still have fingers; later only if it holds people who
-    should be there, and what is known of their fingers may be another thing by now.
+    When it counts otherwise than it should, and at the first contact, because a number that nobody has may still have
+    fingers; else only if it holds people who should be there, and what is known of theirs may be another thing by now.
     """
-    if mark.compared_at is None:
+    if mark.compared_at is None or mark.fingers_there != fingers:
         return True
-    if not terminal.fp_version:
-        return False
     here = {*belonging_to(terminal).filter(emp_code__in=codes).order_by().values_list("emp_code", flat=True)}
-    if not here:
+    if not here or not terminal.fp_version:
         return False
-    read_at = mark.fingers_read_at
-    if read_at is None or mark.fingers_there != fingers or timezone.now() - read_at > _FINGERS_EVERY:
+    if mark.fingers_read_at is None or timezone.now() - mark.fingers_read_at > _FINGERS_EVERY:
         return True
     known = TerminalPerson.objects.filter(terminal=terminal, held=True, held_fingers__isnull=False, emp_code__in=here)
     return known.count() < len(here)

@@ -600,6 +600,21 @@ def test_a_table_of_fingers_that_cannot_be_read_keeps_nobody_on_the_unit(hire: H
     assert there(unit) == {}
 
 
+def test_nobody_new_gets_a_number_that_still_has_somebodys_fingers(hire: Hire, register: Register) -> None:
+    device, unit = register(users=(SimUser(1, "99", "Guest"), SimUser(2, "98")), templates=(SimTemplate(2, 3, FINGER),))
+    visit(device)
+    left = unit.templates()
+    unit.delete_user(2)
+    unit._templates = {(each.uid, each.finger): each for each in left}
+    ana = hire("7", "Ana")
+
+    compare(device)
+    compare(device)
+
+    assert {user.user_id: user.uid for user in unit.users()} == {"99": 1, "7": 3}
+    assert not Biodata.objects.filter(employee=ana).exists()
+
+
 def test_a_code_that_the_unit_has_twice_goes_twice(hire: Hire, register: Register) -> None:
     device, unit = register()
     ana = hire("7", "Ana")
