@@ -17,3 +17,8 @@ def validate_line(text: str) -> None:
     """A model field's validator. A function, because the schema would print a pattern as what texts must match."""
     if _UNSEEN.search(text):
         raise ValidationError(_("Control characters, tabs and line ends are not allowed here."), code="control")
+
+
+def in_print(text: str) -> str:
+    """What a terminal tells may be any characters; these can be shown."""
+    return "".join(character if character.isprintable() else "?" for character in text)

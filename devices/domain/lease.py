@@ -8,6 +8,7 @@ holder may do asks for the token (:func:`confirm`).
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -20,6 +21,8 @@ from devices.models import Device
 
 LEASE_SECONDS: Final = 60
 _RENEW_SECONDS: Final = 20
+# How often a busy device is asked for.
+_BLINK: Final = 0.2
 # Who wants many devices passes over those that somebody writes just now, so that no two wait for each other.
 _TAKE: Final = """
 UPDATE devices_device AS device
@@ -66,9 +69,21 @@ class LeaseLostError(Exception):
 @contextmanager
 def hold(device_id: int) -> Iterator[Lease]:
     """Take the lease, keep it renewed, give it back. Raises BusyError at once when somebody has it."""
-    taken = take_free([device_id], most=1)
-    if not taken:
-        raise BusyError(f"device {device_id} is busy, or gone")
+    with hold_in_turn(device_id, seconds=0) as lease:
+        yield lease
+
+
+@contextmanager
+def hold_in_turn(device_id: int, *, seconds: float) -> Iterator[Lease]:
+    """Wait so long for whoever has the device now; raises BusyError then."""
+    until = time.monotonic() + seconds
+    while True:
+        taken = take_free([device_id], most=1)
+        if taken:
+            break
+        if time.monotonic() >= until:
+            raise BusyError(f"device {device_id} is busy, or gone")
+        time.sleep(_BLINK)
     try:
         yield taken[0]
     finally:

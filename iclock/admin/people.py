@@ -15,12 +15,13 @@ from django.template.response import TemplateResponse
 
 from iclock.admin.enrolments import finger_in_words
 from iclock.domain.plan import Kind
-from iclock.domain.standing import Standing, in_print, standing_of
+from iclock.domain.standing import Standing, standing_of
 from iclock.domain.unknown_people import Refusals, adopt, confirm_same, remove_from_unit
 from iclock.models import PersonIntent, Terminal, TerminalPerson
 from personnel.models import Employee
 from personnel.models.scope import scope_of
 from zkbio.admin import GrowingAdmin, StatesFilter, second, visible_rows
+from zkbio.texts import in_print
 
 FILTERED_TERMINALS: Final = 50
 # As many as one request may take its time for, and as many as a page asks about.

@@ -20,6 +20,7 @@ from iclock.domain.plan import TAKES, Intent, Kind, Person, Policy, is_doubtful,
 from iclock.domain.wanted import Room, Wanted, wanted_on
 from iclock.models import PersonIntent, SyncMark, Terminal, TerminalPerson
 from iclock.policy import Direction, Strangers
+from zkbio.texts import in_print
 
 _BATCH: Final = 1_000
 _LONGEST: Final = 300
@@ -206,13 +207,13 @@ def _refused(row: Row, failure: Outcome | None, *, now: bool) -> Row:
     if failure is None:
         return row._replace(refusal="", retry_at=None)
     again = None if now or failure.again is None else timezone.now() + failure.again
-    return row._replace(refusal=_in_print(failure.sentence), retry_at=again).doubting(failure.doubt)
+    return row._replace(refusal=_said(failure.sentence), retry_at=again).doubting(failure.doubt)
 
 
 def _settled(sides: Sides, code: str) -> Row:
     """The row with what is agreed now, and what is to be said of the person."""
     row, ours = sides.rows[code], sides.wanted.get(code)
-    remark = _in_print(sides.remarks.get(code, ""))
+    remark = _said(sides.remarks.get(code, ""))
     if not row.held:
         # Whom nobody wants and the terminal doesn't hold is forgotten.
         kept = ours is not None or code in sides.untouched
@@ -222,16 +223,16 @@ def _settled(sides: Sides, code: str) -> Row:
         return row._replace(refusal=remark or row.refusal)
     theirs, last = row.person, row.agreed
     if is_doubtful(ours, theirs, last):
-        return row._replace(refusal=_in_print(_OTHER_NAME.format(code, theirs.fields.name, ours.fields.name)))
+        return row._replace(refusal=_said(_OTHER_NAME.format(code, theirs.fields.name, ours.fields.name)))
     row = row.agreeing(now_agreed(ours, theirs, last), sides.uuids[code])
     if theirs.fields == ours.fields and theirs.fingers in (None, ours.fingers):
         row = row._replace(refusal="", retry_at=None)
     return row._replace(refusal=remark) if remark else row
 
 
-def _in_print(sentence: str) -> str:
-    """Sentences quote terminals, which say anything."""
-    return "".join(character if character.isprintable() else "?" for character in sentence)[:_LONGEST]
+def _said(sentence: str) -> str:
+    """Sentences quote terminals."""
+    return in_print(sentence)[:_LONGEST]
 
 
 def _record(terminal: Terminal, outcomes: Collection[Outcome]) -> None:
@@ -246,7 +247,7 @@ def _record(terminal: Terminal, outcomes: Collection[Outcome]) -> None:
             columns=",".join(each.intent.columns),
             finger=each.intent.finger,
             done=not each.sentence,
-            sentence=_in_print(each.sentence),
+            sentence=_said(each.sentence),
         )
         for each in outcomes
     )

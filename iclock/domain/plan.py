@@ -105,12 +105,12 @@ NOTHING_AGREED: Final = Agreed()
 # Was sent, and what came of it is not known yet: known to both, equal to nothing. So it is never taken for news.
 IN_DOUBT: Final = "?"
 TAKES: Final = frozenset({Kind.TAKE_FIELDS, Kind.TAKE_FINGER})
-# Beside the columns of what was agreed: the card that the platform replaced last. A terminal that has it again was put
-# back to an earlier state.
-FORMER_CARD: Final = "former_card"
 # Names and privileges are the platform's matter where people go both ways: a terminal cuts names and spells them in
 # its own code page, and who is made an administrator at one menu isn't one everywhere.
 _ENTERED_AT_TERMINALS: Final = frozenset({"card", "password"})
+# What the platform replaced of these last stands beside the columns: a terminal that has it again was put back to an
+# earlier state.
+_FORMER: Final = {"card": "former_card", "password": "former_password"}
 # What is taken comes first, lest it be overwritten; who leaves makes room, and gives back a card, for who comes.
 _ORDER: Final = {kind: place for place, kind in enumerate(Kind)}
 _BEHIND_THE_NAME: Final = Fields._fields[1:]
@@ -183,8 +183,9 @@ def sending(intents: Iterable[Intent], last: Agreed) -> Agreed:
     fields, fingers = {**last.fields}, {**last.fingers}
     for intent in intents:
         columns = _BEHIND_THE_NAME if intent.kind is Kind.ADD else intent.columns
-        if "card" in columns and fields.get("card") not in {None, 0, IN_DOUBT}:
-            fields[FORMER_CARD] = fields["card"]
+        for column, former in _FORMER.items():
+            if column in columns and fields.get(column, IN_DOUBT) != IN_DOUBT:
+                fields[former] = fields[column]
         fields.update(dict.fromkeys(columns, IN_DOUBT))
         if intent.finger is not None:
             fingers[intent.finger] = IN_DOUBT
@@ -210,7 +211,7 @@ def _reconcile(code: str, person: Person, there: Person, last: Agreed, policy: P
         base = last.fields.get(column)
         if ours == theirs:
             continue
-        restored = column == "card" and theirs == last.fields.get(FORMER_CARD)
+        restored = column in _FORMER and theirs == last.fields.get(_FORMER[column])
         if theirs and not restored and _is_taken(column, ours, base, policy):
             taken.append(column)
         elif ours or base is not None:

@@ -57,11 +57,6 @@ def is_unlike(row: TerminalPerson, name: str) -> bool:
     return is_doubtful(Person(ours), Person(Fields(theirs)), Agreed(fields=row.agreed_fields))
 
 
-def in_print(text: str) -> str:
-    """What a unit tells may be any characters."""
-    return "".join(character if character.isprintable() else "?" for character in text)
-
-
 def in_order(codes: Sequence[str]) -> list[str]:
     """2 before 10."""
     return sorted(codes, key=lambda code: (len(code), code))

@@ -17,7 +17,7 @@ from django.db.models.functions import Collate
 from iclock.domain.alarms import Kind, end_alarm, raise_alarm
 from iclock.domain.marks import mark
 from iclock.domain.plan import Fields
-from iclock.domain.standing import BELONGING, UNDECIDED, Standing, in_order, in_print, is_unlike, standing_of
+from iclock.domain.standing import BELONGING, UNDECIDED, Standing, in_order, is_unlike, standing_of
 from iclock.domain.taking import card_of, names_of, privilege_of
 from iclock.models import Alarm, SyncMark, Terminal, TerminalPerson
 from iclock.policy import Direction, Strangers
@@ -27,6 +27,7 @@ from personnel.models import Area, Employee
 from personnel.models.organisation import UNAUTHORIZED_AREA_ID
 from personnel.models.scope import Scope
 from zkbio.accounts.domain import audit
+from zkbio.texts import in_print
 
 Refusals = list[tuple[TerminalPerson, str]]
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from getpass import getpass
 from typing import Any, Final
@@ -18,15 +17,13 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from devices.domain.checkup import VERDICT, Target, check_unit, target_of
 from devices.domain.findings import Step
-from devices.domain.lease import BusyError, hold
+from devices.domain.lease import BusyError, hold_in_turn
 from devices.domain.registry import parse_comm_key, unknown_in_a_sentence
 from devices.domain.registry_entries import in_one_line
 from devices.models import Device
 
 _KEY_VARIABLE: Final = "DEVICE_COMM_KEY"
 _MAX_LINE: Final = 64
-# How often a busy device is asked for.
-_BLINK: Final = 0.2
 _BUSY: Final = "Somebody is talking to %s just now, and a unit talks to one at a time: try again in a minute."
 
 
@@ -112,15 +109,11 @@ def _turn(device: Device | None) -> Iterator[None]:
     if device is None:
         yield
         return
-    with ExitStack() as held:
-        for _try in range(max(1, round(settings.LIVE_WAIT_SECONDS / _BLINK))):
-            with suppress(BusyError):
-                held.enter_context(hold(device.pk))
-                break
-            time.sleep(_BLINK)
-        else:
-            raise CommandError(_BUSY % device)
-        yield
+    try:
+        with hold_in_turn(device.pk, seconds=settings.LIVE_WAIT_SECONDS):
+            yield
+    except BusyError as error:
+        raise CommandError(_BUSY % device) from error
 
 
 def _line(step: Step) -> str:

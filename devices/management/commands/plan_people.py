@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from devices.domain.lease import BusyError, hold
+from devices.domain.lease import BusyError, hold_in_turn
 from devices.domain.people import plan_unit
 from devices.driver.errors import TerminalError
 from devices.models import Device
@@ -29,7 +30,7 @@ class Command(BaseCommand):
         if terminal is None:
             raise CommandError(f"{device} was never visited: it isn't known which terminal it is.")
         try:
-            with hold(device.pk):
+            with hold_in_turn(device.pk, seconds=settings.LIVE_WAIT_SECONDS):
                 intents, sides = plan_unit(device, terminal)
         except BusyError as error:
             raise CommandError(f"Somebody is talking to {device} just now: try again in a minute.") from error
