@@ -218,7 +218,8 @@ def _settled(sides: Sides, code: str) -> Row:
         # Whom nobody wants and the terminal doesn't hold is forgotten.
         kept = ours is not None or code in sides.untouched
         former = row.means_another(sides.uuids.get(code))
-        return row._replace(refusal=remark or row.refusal) if kept and not former else Row()
+        # Why they aren't there tells more than how they would be.
+        return row._replace(refusal=row.refusal or remark) if kept and not former else Row()
     if ours is None:
         return row._replace(refusal=remark or row.refusal)
     theirs, last = row.person, row.agreed

@@ -670,6 +670,16 @@ def test_who_does_not_fit_is_refused_with_a_reason_and_nobody_else_is_disturbed(
     assert not SyncMark.objects.pending().exists()
 
 
+def test_who_is_not_there_is_told_why_and_not_how_they_would_be_there(hire: Hire, register: Register) -> None:
+    device, unit = register()
+    hire("EMP-7", "Ana", card_no="99999999999")
+
+    visit(device)
+    compare(device)
+
+    assert row_of(unit, "EMP-7").refusal == "This unit's user ids are digits; 'EMP-7' can't be one."
+
+
 def test_a_full_unit_says_so_in_words_and_takes_who_fits_once_there_is_room(hire: Hire, register: Register) -> None:
     device, unit = register(user_capacity=1)
     first = hire("7", "Ana")
