@@ -27,17 +27,16 @@ _TWICE: Final = "The unit has this code more than once, as numbers {}: delete al
 
 class Unit(NamedTuple):
     """What was read of a terminal: people by code, what is wrong with some of them, templates by code and finger (None:
-    not read, with ``error`` if they can't be), the numbers that it gave, and how it keeps names and passwords.
+    not read, with ``error`` if they can't be), and how it keeps names and passwords.
 
-    ``orphans`` are numbers that nobody has and that still have fingers, None where that wasn't read.
+    ``used`` are the numbers that have fingers, None where they weren't read.
     """
 
     terminal: Terminal
     users: dict[str, UnitUser]
     remarks: dict[str, str]
     templates: dict[tuple[str, int], Template] | None
-    uids: frozenset[int]
-    orphans: frozenset[int] | None
+    used: frozenset[int] | None
     error: str
     room: Room
 
@@ -66,9 +65,8 @@ def read_unit(device: Device, terminal: Terminal, mark: SyncMark, session: Termi
     wanted = not sizes.fingers or fingers_wanted(terminal, mark, users.keys(), fingers=sizes.fingers)
     connection.close()
     read, error = read_templates(session) if wanted else (None, "")
-    uids = frozenset(user.uid for user in people)
-    found = None if read is None else _by_person(read, people)
-    return Unit(terminal, users, remarks, found, uids, orphans_of(read, uids), error, room)
+    found = None if read is None else by_person(read, people)
+    return Unit(terminal, users, remarks, found, numbers_with_fingers(read), error, room)
 
 
 def read_templates(session: TerminalSession) -> tuple[Templates | None, str]:
@@ -79,9 +77,16 @@ def read_templates(session: TerminalSession) -> tuple[Templates | None, str]:
         return None, _UNREADABLE.format(error)
 
 
-def orphans_of(read: Templates | None, uids: frozenset[int]) -> frozenset[int] | None:
-    """Of a unit that gave these numbers to people."""
-    return None if read is None else frozenset({template.uid for template in read.templates} | read.doubtful()) - uids
+def numbers_with_fingers(read: Templates | None) -> frozenset[int] | None:
+    """Nobody new gets one of these: whoever had it may be gone, and the fingers not."""
+    return None if read is None else frozenset({template.uid for template in read.templates} | read.doubtful())
+
+
+def by_person(read: Templates, users: Iterable[UnitUser]) -> dict[tuple[str, int], Template]:
+    """The valid ones, by code and finger."""
+    codes = {user.uid: user.user_id for user in users if user.user_id}
+    valid = (template for template in read.templates if template.valid != _INVALID and template.uid in codes)
+    return {(codes[template.uid], template.finger): template for template in valid}
 
 
 def held_of(user: UnitUser) -> Held:
@@ -100,9 +105,3 @@ def _by_code(people: Iterable[UnitUser]) -> tuple[dict[str, UnitUser], dict[str,
             uids.setdefault(user.user_id, []).append(user.uid)
     twice = {code: _TWICE.format(", ".join(map(str, mine))) for code, mine in uids.items() if len(mine) > 1}
     return users, twice
-
-
-def _by_person(read: Templates, people: Iterable[UnitUser]) -> dict[tuple[str, int], Template]:
-    codes = {user.uid: user.user_id for user in people if user.user_id}
-    valid = (template for template in read.templates if template.valid != _INVALID and template.uid in codes)
-    return {(codes[template.uid], template.finger): template for template in valid}

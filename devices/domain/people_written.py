@@ -17,7 +17,7 @@ from django.db import connection
 
 from devices.domain.disabling import held_down
 from devices.domain.lease import Lease
-from devices.domain.people_read import Unit, held_of, orphans_of, read_templates
+from devices.domain.people_read import Unit, by_person, held_of, numbers_with_fingers, read_templates
 from devices.driver.errors import FullError, NotKeptError, RefusedError, TerminalError, UnfitError, UnknownUserError
 from devices.driver.session import Sizes, TerminalSession
 from devices.driver.uploading import Upload, Written, batches
@@ -53,7 +53,7 @@ class Reconciliation:
 
     def carry_out(self, intents: Sequence[Intent]) -> bool:
         """False when the time was over before all of it was done. Raises TerminalError, SealError, LeaseLostError."""
-        takes = [intent for intent in intents if intent.kind in TAKES]
+        takes = [intent for intent in intents if intent.kind in TAKES and intent.code in self._unit.users]
         leaving = [intent for intent in intents if intent.kind is Kind.REMOVE]
         fingers = [intent for intent in intents if intent.kind is Kind.DELETE_FINGER]
         written = [intent for intent in intents if intent.kind not in {*TAKES, Kind.REMOVE, Kind.DELETE_FINGER}]
@@ -79,12 +79,19 @@ class Reconciliation:
         return time.monotonic() >= self._until
 
     def _take(self, intents: Sequence[Intent]) -> None:
+        """Of an enrolled finger only the table tells whether it is one for duress."""
+        if any(intent.kind is Kind.TAKE_FINGER for intent in intents):
+            self._read_fingers()
         take = {Kind.TAKE_FIELDS: self._take_fields, Kind.TAKE_FINGER: self._take_finger}
         self._note([take[intent.kind](intent, self._unit.users[intent.code]) for intent in intents])
 
     def _take_fields(self, intent: Intent, user: UnitUser) -> Outcome:
-        """A card that can't be taken, somebody else's say, is written back."""
-        code = intent.code
+        """Each column for itself. A card that can't be taken, somebody else's say, is written back."""
+        refusals = {column: self._take_column(intent.code, column, user) for column in intent.columns}
+        sentence = " ".join(filter(None, refusals.values()))
+        return Outcome(intent, sentence, doubt=_CARD if refusals.get("card") else ())
+
+    def _take_column(self, code: str, column: str, user: UnitUser) -> str:
         ours, theirs = self._sides.wanted[code], held_of(user).fields
         sentence = taking.take_fields(
             self.terminal,
@@ -92,37 +99,35 @@ class Reconciliation:
             person=self._sides.uuids[code],
             theirs=theirs,
             password=user.password,
-            columns=intent.columns,
+            columns=[column],
             seen=ours.fields,
             fit_name=self._unit.room.fit_name,
         )
         connection.close()
-        if sentence:
-            return Outcome(intent, sentence, doubt=_CARD if "card" in intent.columns else ())
-        taken: dict[str, Any] = {column: getattr(theirs, column) for column in intent.columns}
-        self._sides.wanted[code] = replace(ours, fields=ours.fields._replace(**taken))
-        return Outcome(intent)
+        if not sentence:
+            taken: dict[str, Any] = {column: getattr(theirs, column)}
+            self._sides.wanted[code] = replace(ours, fields=ours.fields._replace(**taken))
+        return sentence
 
     def _take_finger(self, intent: Intent, user: UnitUser) -> Outcome:
-        finger = intent.finger or 0
-        ours, read = self._sides.wanted[intent.code], (self._unit.templates or {}).get((intent.code, finger))
-        data = read.data if read else self._session.template(user.uid, finger) or b""
-        digest = digest_of(data)
-        if digest != (self._sides.rows[intent.code].held_fingers or {}).get(str(finger)):
+        finger, code = intent.finger or 0, intent.code
+        ours, read = self._sides.wanted[code], (self._unit.templates or {}).get((code, finger))
+        if read is None or digest_of(read.data) != (self._sides.rows[code].held_fingers or {}).get(str(finger)):
             return Outcome(intent, _ANOTHER)
         sentence = taking.take_finger(
             self.terminal,
-            intent.code,
+            code,
             finger,
-            data,
-            person=self._sides.uuids[intent.code],
+            read.data,
+            person=self._sides.uuids[code],
             version=self.terminal.fp_version,
-            duress=read is not None and read.valid == _DURESS,
+            duress=read.valid == _DURESS,
             seen=(ours.fingers or {}).get(finger),
         )
         connection.close()
         if not sentence:
-            self._sides.wanted[intent.code] = replace(ours, fingers={**(ours.fingers or {}), finger: digest})
+            fingers = {**(ours.fingers or {}), finger: digest_of(read.data)}
+            self._sides.wanted[code] = replace(ours, fingers=fingers)
         return Outcome(intent, sentence)
 
     def _remove(self, intents: Sequence[Intent]) -> None:
@@ -146,7 +151,7 @@ class Reconciliation:
             by_code.setdefault(intent.code, []).append(intent)
         codes = sorted(by_code)
         if any(intent.kind is Kind.ADD for intent in intents):
-            self._look_for_orphans()
+            self._read_fingers()
         for start in range(0, len(codes), _LOADED):
             if self._is_over():
                 return False
@@ -157,11 +162,16 @@ class Reconciliation:
                 self._write_batch(batch, {code: by_code[code] for code in batch}, left)
         return True
 
-    def _look_for_orphans(self) -> None:
-        """Nobody new gets a number that still has somebody's fingers."""
-        if self._unit.orphans is None:
-            read, _ = read_templates(self._session)
-            self._unit = self._unit._replace(orphans=orphans_of(read, self._unit.uids))
+    def _read_fingers(self) -> None:
+        """Those of the unit, if they weren't read; the time that takes is no part of what people have."""
+        if self._unit.used is not None:
+            return
+        begun = time.monotonic()
+        read, _ = read_templates(self._session)
+        if read is not None:
+            found = by_person(read, self._unit.users.values())
+            self._unit = self._unit._replace(templates=found, used=numbers_with_fingers(read))
+        self._until += time.monotonic() - begun
 
     def _uploads(self, by_code: Mapping[str, Sequence[Intent]]) -> tuple[dict[str, Upload], dict[tuple[str, int], str]]:
         """What is to be sent, and why some fingers aren't."""
@@ -185,7 +195,7 @@ class Reconciliation:
         left: Mapping[tuple[str, int], str],
     ) -> None:
         intents = [intent for mine in by_code.values() for intent in mine]
-        written = self._change(intents, lambda: self._session.write_people(batch, avoid=self._unit.orphans or ()))
+        written = self._change(intents, lambda: self._session.write_people(batch, avoid=self._unit.used or ()))
         outcomes = [self._written(intent, written[intent.code], left) for intent in intents]
         kept = {code: held_of(each.user) for code, each in written.items() if isinstance(each.user, UnitUser)}
         fingers = {code: self._fingers_after(code, batch[code], written[code]) for code in kept}

@@ -17,8 +17,9 @@ from django.db.models.functions import Now
 
 from iclock.domain.belonging import belonging_to
 from iclock.domain.marks import hold_terminals
+from iclock.domain.standing import Standing, standing_of
 from iclock.domain.terminals import call_terminals
-from iclock.models import Biodata, Enrolment, Terminal, TerminalPresence
+from iclock.models import Biodata, Enrolment, Terminal, TerminalPerson, TerminalPresence
 from iclock.models.enrolment import EnrolmentQuerySet
 from iclock.policy import Direction
 from personnel.models import Employee
@@ -42,6 +43,7 @@ _SEE_PEOPLE: Final = "personnel.view_employee"
 _BATCH: Final = 10_000
 _OVERDUE: Final = Q(state=State.QUEUED, expires_at__lte=Now())
 _GIVEN_UP: Final = Q(state=State.RUNNING, started_at__lte=Now() - PATIENCE)
+_ANOTHER: Final = "see the list of people on terminals, and decide there."
 
 
 def ask(terminal: Terminal, employee: Employee, finger: int, *, user: Any, actor: object) -> Enrolment:
@@ -166,7 +168,15 @@ def _why_not(terminal: Terminal, employee: Employee, *, who: str) -> str:
         )
     if settings.BIOMETRIC_CONSENT and not employee.biometric_consent:
         return f"{who} did not agree to biometrics: note that on the employee first."
-    return ""
+    return f"On {terminal} this code is somebody else's: {_ANOTHER}" if _is_another(terminal, employee) else ""
+
+
+def _is_another(terminal: Terminal, employee: Employee) -> bool:
+    """Whether the unit may mean somebody else by this person's code."""
+    row = TerminalPerson.objects.filter(terminal=terminal, emp_code=employee.emp_code, held=True).first()
+    if row is None:
+        return False
+    return row.employee_uuid not in {None, employee.uuid} or standing_of([row])[row.pk] == Standing.DOUBTFUL
 
 
 def _end_unfit(terminal_id: int) -> None:

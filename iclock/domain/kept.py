@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from iclock.domain.plan import IN_DOUBT, Agreed, Fields, Intent, Person
+from iclock.domain.plan import IN_DOUBT, Agreed, Fields, Intent, Kind, Person
 
 
 class Held(NamedTuple):
@@ -79,6 +79,20 @@ class Row(NamedTuple):
             agreed_fields=former.agreed_fields,
             agreed_fingers=former.agreed_fingers,
         )
+
+    def without(self, intent: Intent, former: Row) -> Row:
+        """What the terminal never heard of this intent is as it was ``former``."""
+        if intent.kind is Kind.ADD:
+            return self.as_before(former)
+        fields, fingers = {**self.agreed_fields}, {**self.agreed_fingers}
+        for agreed, before, keys in (
+            (fields, former.agreed_fields, intent.columns),
+            (fingers, former.agreed_fingers, () if intent.finger is None else (str(intent.finger),)),
+        ):
+            for key in keys:
+                agreed.pop(key, None)
+                agreed.update({key: before[key]} if key in before else {})
+        return self._replace(placed=former.placed, agreed_fields=fields, agreed_fingers=fingers)
 
     def doubting(self, columns: Iterable[str]) -> Row:
         return self._replace(agreed_fields={**self.agreed_fields, **dict.fromkeys(columns, IN_DOUBT)})

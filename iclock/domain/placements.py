@@ -38,14 +38,16 @@ class Sides(NamedTuple):
     """A terminal's people by code. ``wanted`` are those who should be there, but for the ``successors``: people whose
     code still is somebody else's there.
 
-    ``asked`` is what the terminal's mark wanted when all this was read, ``former`` the rows as they were before
-    something was sent.
+    ``unfit`` are columns in which what is known here has no room there, so that nothing from there is news. ``asked``
+    is what the terminal's mark wanted when all this was read, ``former`` the rows as they were before something was
+    sent.
     """
 
     rows: dict[str, Row]
     wanted: dict[str, Person]
     successors: dict[str, Person]
     uuids: dict[str, UUID]
+    unfit: dict[str, tuple[str, ...]]
     remarks: dict[str, str]
     untouched: frozenset[str]
     asked: int
@@ -63,8 +65,8 @@ def policy_of(terminal: Terminal, mark: SyncMark) -> Policy:
 
 def sides_of(terminal: Terminal, room: Room) -> Sides:
     """As it was when the terminal was read last."""
-    asked = SyncMark.objects.filter(terminal=terminal).values_list("wanted", flat=True).first()
-    return _sides(_rows_of(terminal), wanted_on(terminal, room), asked or 0)
+    asked = _asked(terminal)
+    return _sides(terminal, _rows_of(terminal), wanted_on(terminal, room), asked)
 
 
 def note_held(
@@ -79,9 +81,11 @@ def note_held(
 
     ``remarks`` are the reader's own, of people who are to be left as they are if they should be there.
     """
+    # Read before the mark is held, which whoever edits people waits for; who is edited meanwhile is marked again.
+    asked, wanted = _asked(terminal), wanted_on(terminal, room)
     with transaction.atomic():
-        asked = _hold(terminal)
-        before, wanted = _rows_of(terminal), wanted_on(terminal, room)
+        _hold(terminal)
+        before = _rows_of(terminal)
         rows = {}
         for code in before.keys() | people.keys():
             row, person = before.get(code, Row()), people.get(code)
@@ -90,12 +94,12 @@ def note_held(
             if person is None:
                 rows[code] = row.gone()
                 continue
-            known = row.held_fingers if code in wanted.people else None
-            if fingers is not None and code in wanted.people:
+            known = row.held_fingers if code in wanted.uuids or row.placed else None
+            if fingers is not None and code in wanted.uuids:
                 known = by_text(fingers.get(code, {}))
             rows[code] = row.showing(person)._replace(held_fingers=known)
         left = remarks.keys() & wanted.uuids.keys()
-        after = _sides(rows, wanted._replace(untouched=wanted.untouched | left), asked)
+        after = _sides(terminal, rows, wanted._replace(untouched=wanted.untouched | left), asked)
         after.remarks.update(remarks)
         for code in rows:
             rows[code] = _settled(after, code)
@@ -146,12 +150,16 @@ def note_outcomes(
     these. ``sides`` is brought up to date."""
     failed = {outcome.intent.code: outcome for outcome in reversed(list(outcomes)) if outcome.sentence}
     before = {each.intent.code: sides.rows.get(each.intent.code, Row()) for each in outcomes}
+    unsent: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        if outcome.unsent:
+            unsent.setdefault(outcome.intent.code, []).append(outcome)
     with transaction.atomic():
         edited = _hold(terminal) != sides.asked
         for code, former in before.items():
             row, failure = former, failed.get(code)
-            if failure and failure.unsent:
-                row = row.as_before(sides.former[code])
+            for outcome in unsent.get(code, ()):
+                row = row.without(outcome.intent, sides.former[code])
             if code in held:
                 person = held[code]
                 row = row.gone() if person is None else row.showing(person)
@@ -180,20 +188,30 @@ def _rows_of(terminal: Terminal) -> dict[str, Row]:
     return {code: Row(*columns) for code, *columns in kept}
 
 
-def _sides(rows: dict[str, Row], wanted: Wanted, asked: int) -> Sides:
-    """A code that means another person than on the unit is wanted only once that one is gone."""
-    people: dict[str, Person] = {}
+def _sides(terminal: Terminal, rows: dict[str, Row], wanted: Wanted, asked: int) -> Sides:
+    """A code that means another person than on the unit is wanted only once that one is gone.
+
+    Where nobody is ever removed, what was agreed about the former says nothing of the new one.
+    """
+    people = {code: person for code, person in wanted.people.items() if code not in wanted.untouched}
     successors: dict[str, Person] = {}
-    remarks = dict(wanted.remarks)
-    for code, person in wanted.people.items():
+    remarks, untouched = dict(wanted.remarks), set(wanted.untouched)
+    for code, uuid in wanted.uuids.items():
         row = rows.get(code, Row())
-        if code in wanted.untouched:
+        if not (row.held and row.means_another(uuid)):
             continue
-        if row.held and row.means_another(wanted.uuids[code]):
-            successors[code], remarks[code] = person, _FORMER
-        else:
-            people[code] = person
-    return Sides(rows, people, successors, wanted.uuids, remarks, wanted.untouched, asked, {})
+        if terminal.direction not in {Direction.EXPORT, Direction.BOTH}:
+            rows[code] = row.as_before(Row())._replace(refusal="")
+            continue
+        untouched.discard(code)
+        remarks[code] = _FORMER
+        if code in people:
+            successors[code] = people.pop(code)
+    return Sides(rows, people, successors, wanted.uuids, wanted.unfit, remarks, frozenset(untouched), asked, {})
+
+
+def _asked(terminal: Terminal) -> int:
+    return SyncMark.objects.filter(terminal=terminal).values_list("wanted", flat=True).first() or 0
 
 
 def _hold(terminal: Terminal) -> int:
@@ -225,7 +243,7 @@ def _settled(sides: Sides, code: str) -> Row:
     theirs, last = row.person, row.agreed
     if is_doubtful(ours, theirs, last):
         return row._replace(refusal=_said(_OTHER_NAME.format(code, theirs.fields.name, ours.fields.name)))
-    row = row.agreeing(now_agreed(ours, theirs, last), sides.uuids[code])
+    row = row.agreeing(now_agreed(ours, theirs, last), sides.uuids[code]).doubting(sides.unfit.get(code, ()))
     if theirs.fields == ours.fields and theirs.fingers in (None, ours.fingers):
         row = row._replace(refusal="", retry_at=None)
     return row._replace(refusal=remark) if remark else row

@@ -180,8 +180,9 @@ def sending(intents: Iterable[Intent], last: Agreed) -> Agreed:
 
     Whether somebody new came there at all is told by their name, so that stays unknown.
     """
-    fields, fingers = {**last.fields}, {**last.fingers}
+    placed, fields, fingers = last.placed, {**last.fields}, {**last.fingers}
     for intent in intents:
+        placed = placed or intent.kind is not Kind.REMOVE
         columns = _BEHIND_THE_NAME if intent.kind is Kind.ADD else intent.columns
         for column, former in _FORMER.items():
             if column in columns and fields.get(column, IN_DOUBT) != IN_DOUBT:
@@ -189,7 +190,7 @@ def sending(intents: Iterable[Intent], last: Agreed) -> Agreed:
         fields.update(dict.fromkeys(columns, IN_DOUBT))
         if intent.finger is not None:
             fingers[intent.finger] = IN_DOUBT
-    return Agreed(True, fields, fingers)
+    return Agreed(placed, fields, fingers)
 
 
 def _bring(code: str, person: Person, policy: Policy) -> Iterator[Intent]:

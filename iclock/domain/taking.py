@@ -124,7 +124,7 @@ def take_finger(
         row.save()
         summarise([employee.pk])
         announce(areas_of([employee.pk]), [employee])
-        _note_agreed(terminal, code, finger, digest)
+        _note_agreed(terminal, employee, finger, digest)
     return ""
 
 
@@ -176,13 +176,14 @@ def _lock(terminal: Terminal, code: str, person: UUID) -> Employee | str:
     return employee if belonging_to(terminal).filter(pk=pk).exists() else _ELSEWHERE
 
 
-def _note_agreed(terminal: Terminal, code: str, finger: int, digest: str) -> None:
+def _note_agreed(terminal: Terminal, employee: Employee, finger: int, digest: str) -> None:
     """If it is withdrawn before the terminal is compared, the terminal is known to have had it from both.
 
     Comes last in a transaction: whoever reconciles a terminal locks its people last too.
     """
-    row = TerminalPerson.objects.select_for_update(no_key=True).filter(terminal=terminal, emp_code=code).first()
-    if row is None:
+    kept = TerminalPerson.objects.select_for_update(no_key=True)
+    row = kept.filter(terminal=terminal, emp_code=employee.emp_code).first()
+    if row is None or row.employee_uuid not in {None, employee.uuid}:
         return
     row.agreed_fingers[str(finger)] = digest
     if row.held_fingers is not None:

@@ -46,11 +46,12 @@ class Room(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """Who should be on a terminal, by code; whom a code means; what is to be said of them; of whom nothing may be
-    compared."""
+    """Who should be on a terminal, by code; whom a code means; columns that have no room there; what is to be said of
+    them; of whom nothing may be compared."""
 
     people: dict[str, Person]
     uuids: dict[str, UUID]
+    unfit: dict[str, tuple[str, ...]]
     remarks: dict[str, str]
     untouched: frozenset[str]
 
@@ -67,7 +68,7 @@ def wanted_on(terminal: Terminal, room: Room) -> Wanted:
     people = list(belonging_to(terminal).order_by().values_list(*_TOLD))
     ids = [row[0] for row in people]
     fingers, forgotten = _fingers_of(ids, terminal.fp_version), forgotten_digests(ids)
-    wanted = Wanted({}, {}, {}, frozenset())
+    wanted = Wanted({}, {}, {}, {}, frozenset())
     untouched = set()
     for pk, uuid, code, first, last, card_no, privilege, sealed in people:
         wanted.uuids[code] = uuid
@@ -80,8 +81,10 @@ def wanted_on(terminal: Terminal, room: Room) -> Wanted:
         card = int(card_no or 0)
         if card > MOST_CARD:
             wanted.remarks[code], card = _UNFIT_CARD.format(card_no), 0
+            wanted.unfit[code] = ("card",)
         if digits > room.pin_digits:
             wanted.remarks[code], password = _UNFIT_PIN.format(room.pin_digits), ""
+            wanted.unfit[code] = (*wanted.unfit.get(code, ()), "password")
         name = room.fit_name(f"{first or ''} {last or ''}".strip())
         fields = Fields(name, card, privilege, password)
         wanted.people[code] = Person(fields, fingers.get(pk, {}), forgotten.get(pk, frozenset()))

@@ -23,6 +23,7 @@ from devices.simulator import (
     CountOff,
     Fault,
     Faults,
+    Latency,
     LostBetween,
     Refuse,
     SimPunch,
@@ -40,6 +41,7 @@ from personnel.models import Area, Department, Employee
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SAVE, USERS = protocol.CMD_SAVE_USERTEMPS, protocol.CMD_PREPARE_BUFFER
+DELETE_FINGER = protocol.CMD_DELETE_USERTEMP
 FINGER, OTHER, THIRD = (bytes([number]) * 800 + b"end" for number in (1, 2, 3))
 Hire = Callable[..., Employee]
 Register = Callable[..., tuple[Device, SimulatedTerminal]]
@@ -613,6 +615,139 @@ def test_nobody_new_gets_a_number_that_still_has_somebodys_fingers(hire: Hire, r
 
     assert {user.user_id: user.uid for user in unit.users()} == {"99": 1, "7": 3}
     assert not Biodata.objects.filter(employee=ana).exists()
+
+
+def test_nobody_gets_the_number_of_somebody_just_removed_whose_fingers_stayed(hire: Hire, register: Register) -> None:
+    device, unit = register()
+    ana = hire("7", "Ana", fingers={3: FINGER})
+    visit(device)
+    left = unit.templates()
+    deleted = partial(setattr, unit, "_templates", {(each.uid, each.finger): each for each in left})
+    unit.faults = Faults(
+        Meanwhile(command=protocol.CMD_DELETE_USER, deed=deleted), Refuse(command=DELETE_FINGER, times=9)
+    )
+    people.delete_employees([ana.pk])
+    bob = hire("8", "Bob")
+
+    visit(device)
+    unit.faults = Faults()
+    compare(device)
+
+    assert unit.uid_of("8") == 2
+    assert not Biodata.objects.filter(employee=bob).exists()
+
+
+def test_whether_a_finger_is_for_duress_is_known_before_it_is_taken(hire: Hire, register: Register) -> None:
+    device, unit = register(policy={"direction": Direction.EXPORT})
+    ana = hire("7", "Ana")
+    visit(device)
+    unit.put_template(SimTemplate(unit.uid_of("7") or 0, 3, FINGER, valid=3))
+    visit(device)
+    Terminal.objects.update(direction=Direction.BOTH)
+
+    compare(device)
+
+    assert [(each.bio_no, each.duress) for each in Biodata.objects.filter(employee=ana)] == [(3, True)]
+
+
+@override_settings(PEOPLE_VISIT_SECONDS=0.5)
+def test_a_hire_comes_although_reading_the_fingers_takes_longer_than_people_have(
+    hire: Hire, register: Register
+) -> None:
+    device, unit = register()
+    hire("7", "Ana", fingers={3: FINGER})
+    visit(device)
+    hire("8", "Bob")
+    unit.faults = Faults(Latency(command=USERS, nth=2, seconds=0.6))
+
+    visit(device)
+
+    assert set(there(unit)) == {"7", "8"}
+
+
+def test_the_former_of_a_code_goes_although_of_the_new_one_nothing_can_be_written(
+    hire: Hire, register: Register
+) -> None:
+    device, unit = register()
+    ana = hire("7", "Ana", card_no="5")
+    visit(device)
+    people.delete_employees([ana.pk])
+    bob = hire("7", "Bob", pin="12")
+    Employee.objects.filter(pk=bob.pk).update(device_password_sealed=b"\x02k9" + bytes(40))
+
+    visit(device)
+
+    assert there(unit) == {}
+
+
+def test_a_stranger_whose_removal_was_refused_is_a_stranger_still(hire: Hire, register: Register) -> None:
+    device, unit = register(users=(SimUser(1, "99", "Guest"),), policy={"strangers": Strangers.REMOVED})
+    visit(device)
+    unit.faults = Faults(Refuse(command=protocol.CMD_DELETE_USER, times=2))
+    compare(device)
+    Terminal.objects.update(strangers=Strangers.KEPT)
+
+    compare(device)
+
+    assert set(there(unit)) == {"99"}
+    assert [row.emp_code for row in TerminalPerson.objects.unknown()] == ["99"]
+
+
+def test_a_card_is_taken_although_the_password_entered_with_it_is_none(hire: Hire, register: Register) -> None:
+    device, unit = register()
+    ana = hire("7", "Ana")
+    visit(device)
+
+    edit_at_unit(unit, "7", card=555, password="12x4")
+    compare(device)
+
+    ana.refresh_from_db()
+    assert (ana.card_no, there(unit)["7"][1]) == ("555", 555)
+
+
+def test_a_new_owner_of_a_code_is_met_like_at_first_contact_where_nothing_is_written(
+    hire: Hire, register: Register
+) -> None:
+    device, unit = register(policy={"direction": Direction.IMPORT}, users=(SimUser(1, "7", "Ana", card=5),))
+    ana = hire("7", "Ana")
+    visit(device)
+    people.delete_employees([ana.pk])
+    bob = hire("7", "Bob")
+    visit(device)
+    assert row_of(unit, "7").refusal.startswith("The terminal knows 7 as Ana, the platform as Bob")
+
+    edit_at_unit(unit, "7", name="Bob", card=6)
+    compare(device)
+
+    bob.refresh_from_db()
+    assert bob.card_no == "6"
+
+
+def test_a_password_entered_there_gives_way_to_one_that_has_no_room(hire: Hire, register: Register) -> None:
+    device, unit = register(user_width=28, punch_width=16, users=(SimUser(1, "99"),))
+    ana = hire("7", "Ana", pin="12345678")
+    visit(device)
+    compare(device)
+    edit_at_unit(unit, "7", password="99")
+
+    compare(device)
+
+    ana.refresh_from_db()
+    assert (there(unit)["7"][3], ana.device_password) == ("", "12345678")
+
+
+def test_people_who_left_with_their_fingers_make_nobody_compare_twice(hire: Hire, register: Register) -> None:
+    device, unit = register()
+    ana = hire("7", "Ana", fingers={3: FINGER})
+    hire("8", "Bob", fingers={4: OTHER})
+    visit(device)
+    people.delete_employees([ana.pk])
+    visit(device)
+    sessions = len(unit.journal)
+
+    visit(device)
+
+    assert len(unit.journal) == sessions + 1
 
 
 def test_a_code_that_the_unit_has_twice_goes_twice(hire: Hire, register: Register) -> None:
