@@ -32,7 +32,7 @@ def finger_in_words(finger: int) -> str:
 
 class EnrolmentForm(forms.ModelForm[Enrolment]):
     finger = forms.TypedChoiceField(
-        choices=[(finger, finger_in_words(finger)) for finger in FINGERS], coerce=int, initial=1
+        choices=[("", "---------"), *((finger, finger_in_words(finger)) for finger in FINGERS)], coerce=int
     )
 
 

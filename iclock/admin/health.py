@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html_join
@@ -16,7 +17,7 @@ from iclock.domain.health import Filled, drift_in_words, grouped
 from iclock.models import Alarm, SyncMark, Terminal, TerminalPerson
 from iclock.models.terminal import State
 from iclock.policy import Direction
-from zkbio.admin import TypedColumnsAdmin, second
+from zkbio.admin import TypedColumnsAdmin, second, visible_rows
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -75,7 +76,10 @@ class PeopleFilter(admin.SimpleListFilter):
 
 
 class HealthAdmin(TypedColumnsAdmin[Terminal]):
-    """Rows need ``with_state()`` and ``annotate_terminals()``; a terminal that never spoke has no row of presence."""
+    """Rows need ``with_state()`` and ``annotate_terminals()``; a terminal that never spoke has no row of presence.
+
+    ``refused``: how many on it aren't as they should be, of those whom the reader may see.
+    """
 
     presence = ("state", "alarms", "since", "last_heard", "last_push")
     unit = ("ip_address", "terminal_name", "platform", "fw_ver", "push_ver", "clock")
@@ -84,6 +88,12 @@ class HealthAdmin(TypedColumnsAdmin[Terminal]):
         *("people", "belonging", "synchronised", "compared", "carried_out", "people_lists"),
         *("fp_version", "fingerprints", "faces", "palm_count"),
     )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Terminal]:
+        people = TerminalPerson.objects.visible_to(request.user).filter(terminal=OuterRef("pk")).exclude(refusal="")
+        count = people.order_by().values("terminal").annotate(refused=Count("pk")).values("refused")
+        rows = Alarm.objects.annotate_terminals(Terminal.objects.with_state())
+        return visible_rows(rows.annotate(refused=Coalesce(Subquery(count), 0)), request)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Terminal | None:
         """With ``people_shown``: the people on it whom the reader of the page may see."""
@@ -161,12 +171,12 @@ class HealthAdmin(TypedColumnsAdmin[Terminal]):
         return f"{numbers}: {grouped(abs(expected - there))} {'missing' if expected > there else 'more'}"
 
     @admin.display(description="brought up to date")
-    def synchronised(self, terminal: Terminal) -> str:
+    def synchronised(self, terminal: Any) -> str:
         mark: SyncMark | None = getattr(terminal, "sync_mark", None)
         if terminal.direction == Direction.OFF:
             return "Its people are its own"
         if mark is None or not (mark.pending or mark.error):
-            return "Up to date"
+            return f"Up to date, but {grouped(terminal.refused)} refused" if terminal.refused else "Up to date"
         waiting = f"Waiting since {second(mark.wanted_at)}" if mark.pending else ""
         return " ".join(filter(None, [waiting, mark.error and f"Broken off: {mark.error}"]))
 

@@ -101,6 +101,7 @@ class TerminalPersonAdmin(GrowingAdmin[TerminalPerson]):
         "name_there",
         "name_here",
         "card_there",
+        "more_than_a_user",
         "standing",
         "refusal",
         "found",
@@ -148,9 +149,12 @@ class TerminalPersonAdmin(GrowingAdmin[TerminalPerson]):
 
     @admin.action(description="Adopt: make employees of them, or bring them into the area", permissions=["adopt"])
     def adopt(self, request: HttpRequest, queryset: QuerySet[TerminalPerson]) -> None:
-        rows = self._chosen(request, queryset, MOST_DECIDED)
+        rows = self._chosen(request, queryset.select_related("terminal__area"), MOST_DECIDED)
+        _look_up(rows, request)
         refusals = adopt(rows, actor=request, scope=scope_of(request.user))
         self._tell(request, "Adopted", rows, refusals)
+        refused = {row.pk for row, _sentence in refusals}
+        self._tell_adopted(request, [row for row in rows if row.pk not in refused])
 
     @admin.action(description="Same person: the unit only has another name for them", permissions=["confirm"])
     def same_person(self, request: HttpRequest, queryset: QuerySet[TerminalPerson]) -> None:
@@ -194,6 +198,19 @@ class TerminalPersonAdmin(GrowingAdmin[TerminalPerson]):
         if len(refusals) > _TOLD:
             self.message_user(request, f"Not done: {len(refusals)} in all.", messages.WARNING)
 
+    def _tell_adopted(self, request: HttpRequest, rows: Sequence[Any]) -> None:
+        """Who is new, who was given an area, and on whom somebody still has to decide."""
+        told: dict[str, list[str]] = {}
+        for row in rows:
+            what = "New employees, in area" if row.standing_now == Standing.UNKNOWN else "Now also in area"
+            told.setdefault(f"{what} {row.terminal.area}", []).append(row.emp_code)
+        for what, codes in [*told.items()][:_TOLD]:
+            self.message_user(request, f"{what}: {_named(codes)}.", messages.SUCCESS)
+        waiting = TerminalPerson.objects.unknown().filter(pk__in=[row.pk for row in rows]).order_by("pk")
+        if codes := list(waiting.values_list("emp_code", flat=True)):
+            told_so = f"They have another name on the unit, and wait until you say “Same person”: {_named(codes)}."
+            self.message_user(request, told_so, messages.WARNING)
+
     @admin.display(description="name on the unit")
     def name_there(self, person: TerminalPerson) -> str:
         return in_print(str(person.held_fields.get("name") or "-"))
@@ -211,6 +228,11 @@ class TerminalPersonAdmin(GrowingAdmin[TerminalPerson]):
         told = person.held_fields.get("privilege")
         labels: dict[Any, Any] = dict(Employee.DevicePrivilege.choices)
         return "-" if told is None else str(labels.get(told, told))
+
+    @admin.display(description="privilege there")
+    def more_than_a_user(self, person: TerminalPerson) -> str:
+        """Who may change the unit at its menu stands out of a list in which hardly anybody may."""
+        return self.privilege_there(person) if person.held_fields.get("privilege") else "-"
 
     @admin.display(description="what they are")
     def standing(self, person: Any) -> str:
@@ -243,6 +265,11 @@ class PersonIntentAdmin(GrowingAdmin[PersonIntent]):
     @admin.display(description="when", ordering="at")
     def when(self, intent: PersonIntent) -> str:
         return second(intent.at)
+
+
+def _named(codes: Sequence[str]) -> str:
+    more = len(codes) - _TOLD
+    return in_print(", ".join(codes[:_TOLD])) + (f" and {more} more" if more > 0 else "")
 
 
 def _look_up(rows: Sequence[TerminalPerson], request: HttpRequest) -> None:

@@ -17,6 +17,8 @@ from iclock.admin.health import HealthAdmin, OpenAlarmFilter, PeopleFilter, Stat
 from iclock.admin.usb import UsbImportPage
 from iclock.domain.commands import Kind, clear_commands, queue_commands
 from iclock.domain.comparing import compare_now
+from iclock.domain.health import grouped
+from iclock.domain.leaving import Decided, count_leaving
 from iclock.domain.marks import mark
 from iclock.domain.terminals import (
     approve_terminals,
@@ -28,12 +30,34 @@ from iclock.domain.terminals import (
 )
 from iclock.domain.unknown_people import judge_strangers
 from iclock.models import Alarm, Enrolment, PersonIntent, Terminal, TerminalCommand, TerminalPerson
-from zkbio.admin import VisibleRelatedFilter, visible_rows
+from zkbio.admin import VisibleRelatedFilter
 
 _PER_PAGE: Final = 100
 
 
 class TerminalForm(forms.ModelForm[Terminal]):
+    """Whoever would be deleted from the unit by what is changed is deleted only if that is said, too."""
+
+    remove_people = forms.BooleanField(
+        label="Remove them from the unit",
+        required=False,
+        help_text="Asked for when another area, direction or policy deletes people from the unit.",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        leaving = self._count_leaving(cleaned) if self.instance.pk and not cleaned.get("remove_people") else 0
+        if leaving:
+            self.add_error("remove_people", _leaving_in_words(leaving))
+        return cleaned
+
+    def _count_leaving(self, cleaned: dict[str, Any]) -> int:
+        """The instance is as it is stored still: what was typed is written to it after all this."""
+        stored = Decided(self.instance.area_id, self.instance.direction, self.instance.strangers)
+        area = cleaned["area"].pk if cleaned.get("area") else stored.area
+        direction, strangers = (cleaned.get(name) or getattr(stored, name) for name in ("direction", "strangers"))
+        return count_leaving(self.instance, stored, Decided(area, direction, strangers))
+
     def clean_sn(self) -> str:
         check_serial(self.cleaned_data["sn"])
         return str(self.cleaned_data["sn"])
@@ -101,15 +125,18 @@ class TerminalAdmin(UsbImportPage, HealthAdmin):
     def has_clear_log_permission(self, request: HttpRequest) -> bool:
         return may_clear_log(request)
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Terminal]:
-        return visible_rows(Alarm.objects.annotate_terminals(Terminal.objects.with_state()), request)
-
     def get_readonly_fields(self, request: HttpRequest, obj: Terminal | None = None) -> Any:
         """The serial number is what punches are joined by."""
         return (*self.readonly_fields, "sn") if obj else self.readonly_fields
 
     def get_fieldsets(self, request: HttpRequest, obj: Terminal | None = None) -> Any:
-        return (*self.entered, *self.reported) if obj else self.entered
+        if obj is None:
+            return self.entered
+        if not self.has_change_permission(request, obj):
+            return (*self.entered, *self.reported)
+        asking = ("People", {"fields": ("direction", "strangers", "remove_people")})
+        entered = (asking if title == "People" else (title, options) for title, options in self.entered)
+        return (*entered, *self.reported)
 
     def save_model(self, request: HttpRequest, obj: Terminal, form: forms.ModelForm[Terminal], change: bool) -> None:
         super().save_model(request, obj, form, change)
@@ -174,3 +201,11 @@ class TerminalAdmin(UsbImportPage, HealthAdmin):
         if device is None:
             return "-"
         return format_html('<a href="{}">{}</a>', reverse("admin:devices_device_change", args=[device.pk]), device)
+
+
+def _leaving_in_words(count: int) -> str:
+    who = "1 person" if count == 1 else f"{grouped(count)} people"
+    return (
+        f"{who} will be deleted from the unit, with their cards, passwords and fingerprints there, and faces that the"
+        " platform doesn't know. If that is meant, tick this and save again."
+    )

@@ -22,7 +22,9 @@ from personnel.models.organisation import UNAUTHORIZED_AREA_ID
 # Up from the terminal's area: few steps, however many areas lie below. UNION ends a circle of areas, should one be.
 _BELONGING: Final = """
 WITH RECURSIVE served (terminal_id, area_id) AS (
-    SELECT id, area_id FROM iclock_terminal WHERE id = ANY(%s::bigint[]) AND area_id <> %s
+    SELECT id, area_id
+    FROM (SELECT id, coalesce(%s::bigint, area_id) FROM iclock_terminal) terminal (id, area_id)
+    WHERE id = ANY(%s::bigint[]) AND area_id <> %s
     UNION
     SELECT served.terminal_id, area.parent_area_id FROM served JOIN personnel_area area ON area.id = served.area_id
     WHERE %s AND area.parent_area_id <> %s
@@ -38,9 +40,10 @@ _HOW_MANY: Final = f"SELECT terminal_id, count(*) FROM ({_BELONGING}) belonging 
 _PAIRS: Final = f"SELECT * FROM ({_BELONGING}) belonging WHERE employee_id = ANY(%s::bigint[])"  # noqa: S608
 
 
-def belonging_to(terminal: Terminal) -> QuerySet[Employee]:
-    """The people who should be on this terminal, by the area that is stored of it."""
-    return Employee.objects.filter(pk__in=RawSQL(_WHO, _parameters([terminal.pk])))  # noqa: S611 - a constant
+def belonging_to(terminal: Terminal, *, by_area: int | None = None) -> QuerySet[Employee]:
+    """The people who should be on this terminal: by the area that is stored of it, or if it were in ``by_area``."""
+    who = RawSQL(_WHO, _parameters([terminal.pk], by_area=by_area))  # noqa: S611 - a constant
+    return Employee.objects.filter(pk__in=who)
 
 
 def count_belonging(terminals: Collection[Terminal]) -> dict[int, int]:
@@ -58,5 +61,5 @@ def belonging_among(terminal_ids: Collection[int], employee_ids: Collection[int]
         return set(cursor.fetchall())
 
 
-def _parameters(terminal_ids: list[int]) -> list[Any]:
-    return [terminal_ids, UNAUTHORIZED_AREA_ID, settings.AREAS_INCLUDE_SUBAREAS, UNAUTHORIZED_AREA_ID]
+def _parameters(terminal_ids: list[int], *, by_area: int | None = None) -> list[Any]:
+    return [by_area, terminal_ids, UNAUTHORIZED_AREA_ID, settings.AREAS_INCLUDE_SUBAREAS, UNAUTHORIZED_AREA_ID]

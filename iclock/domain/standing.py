@@ -23,6 +23,7 @@ class Standing(TextChoices):
     DOUBTFUL = "doubtful", "Has another name here"
     # Nobody has.
     RIGHT = "right", "As it should be"
+    REFUSED = "refused", "There, but not as it should be"
     SOON = "soon", "Is compared at the next visit"
     MISSING = "missing", "Not there yet"
     LEAVING = "leaving", "Is removed at the next visit"
@@ -31,7 +32,7 @@ class Standing(TextChoices):
 UNDECIDED: Final = frozenset(
     {Standing.UNKNOWN, Standing.ELSEWHERE, Standing.RESIGNED, Standing.IDLE, Standing.DOUBTFUL}
 )
-BELONGING: Final = frozenset({Standing.DOUBTFUL, Standing.RIGHT, Standing.SOON, Standing.MISSING})
+BELONGING: Final = frozenset({Standing.DOUBTFUL, Standing.RIGHT, Standing.REFUSED, Standing.SOON, Standing.MISSING})
 
 
 class _Known(NamedTuple):
@@ -85,7 +86,7 @@ def _of_one_who_belongs(row: TerminalPerson, employee: _Known) -> Standing:
     if not row.held:
         return Standing.MISSING
     if row.placed:
-        return Standing.RIGHT
+        return Standing.REFUSED if row.refusal else Standing.RIGHT
     return Standing.DOUBTFUL if is_unlike(row, employee.name) else Standing.SOON
 
 

@@ -33,9 +33,17 @@ Refusals = list[tuple[TerminalPerson, str]]
 
 _BATCH: Final = 500
 _NAMED: Final = 5
+_LONGEST: Final = 300
 _GONE: Final = "They aren't on the unit any more, or somebody else decided on them meanwhile."
 _OUTSIDE: Final = "This is outside of your limits."
 _ADVICE: Final = "Decide on them in the list of people on terminals."
+_NOT_ASKED: Final = "Nobody asks for a decision any more."
+_REMOVED: Final = "Unknown people are removed from this unit now: nobody has to decide on them."
+_OTHER_NAME: Final = (
+    "On the unit they are {}, here {}: is it one person? Say so in the list of people on terminals; until then nothing"
+    " of either goes to the other."
+)
+_WRITES: Final = frozenset({Direction.EXPORT, Direction.BOTH})
 _NO_AREA: Final = "Give the terminal an area first."
 _NOT_ADOPTED: Final = {
     Standing.RESIGNED: "They have resigned: reinstate them first.",
@@ -43,6 +51,7 @@ _NOT_ADOPTED: Final = {
     Standing.DOUBTFUL: "They belong there, by another name: say that it is the same person, or give one of them"
     " another code.",
     Standing.RIGHT: "They belong there already.",
+    Standing.REFUSED: "They belong there already.",
     Standing.SOON: "They belong there already.",
     Standing.MISSING: "They belong there already.",
     Standing.LEAVING: "They are being removed from the unit.",
@@ -81,7 +90,7 @@ def remove_from_unit(rows: Iterable[TerminalPerson], *, actor: object, scope: Sc
     """Have these people taken off the unit, who don't belong on it."""
 
     def why_not(row: TerminalPerson, standing: Standing) -> str:
-        if row.terminal.direction not in {Direction.EXPORT, Direction.BOTH}:
+        if row.terminal.direction not in _WRITES:
             return "Nothing is written to this terminal: the direction in which its people go says so."
         return "They belong there: take them out of the area instead." if standing in BELONGING else ""
 
@@ -94,7 +103,8 @@ def remove_from_unit(rows: Iterable[TerminalPerson], *, actor: object, scope: Sc
 def judge_strangers(terminal: Terminal) -> None:
     """Raise the alarm of a terminal with people that wait for a decision, where its policy asks for that, or end it."""
     if terminal.strangers != Strangers.QUEUED or terminal.direction == Direction.OFF:
-        end_alarm(terminal, Kind.STRANGERS, "Nobody asks for a decision any more.")
+        removed = terminal.strangers == Strangers.REMOVED and terminal.direction in _WRITES
+        end_alarm(terminal, Kind.STRANGERS, _REMOVED if removed else _NOT_ASKED)
     elif sentence := _undecided(terminal):
         if not raise_alarm(terminal, Kind.STRANGERS, sentence):
             mine = Alarm.objects.open().filter(terminal=terminal, kind=Kind.STRANGERS)
@@ -133,8 +143,8 @@ def _adopt(row: TerminalPerson, standing: Standing, *, actor: object, scope: Sco
         return refusal
     try:
         with transaction.atomic():
-            settled = _enter(row, scope) if standing == Standing.UNKNOWN else _bring_in(row, scope)
-            _settle(row, placed=settled)
+            doubt = _enter(row, scope) if standing == Standing.UNKNOWN else _bring_in(row, scope)
+            _settle(row, doubt)
             # Their fingers were not read, as strangers' never are.
             SyncMark.objects.filter(terminal=row.terminal_id).update(fingers_read_at=None)
             _record(actor, "iclock.adopt_people", row.terminal, [row.emp_code])
@@ -147,7 +157,7 @@ def _adopt(row: TerminalPerson, standing: Standing, *, actor: object, scope: Sco
     return ""
 
 
-def _enter(row: TerminalPerson, scope: Scope) -> bool:
+def _enter(row: TerminalPerson, scope: Scope) -> str:
     """A new person as the unit tells of them; the password and the fingers come with the next comparison."""
     held, terminal = Fields(**row.held_fields), row.terminal
     tells = terminal.direction == Direction.IMPORT
@@ -160,20 +170,23 @@ def _enter(row: TerminalPerson, scope: Scope) -> bool:
     )
     employee.clean_fields(exclude=["department"])
     create_employee(employee, areas=[terminal.area])
-    return True
+    return ""
 
 
-def _bring_in(row: TerminalPerson, scope: Scope) -> bool:
-    """Into the terminal's area, beside the areas where they are. False if the unit may mean somebody else."""
+def _bring_in(row: TerminalPerson, scope: Scope) -> str:
+    """Into the terminal's area, beside the areas where they are. Says so if the unit may mean somebody else."""
     pk = Employee.objects.get(emp_code=row.emp_code).pk
     [employee] = lock_employees([pk], scope=scope)
     areas = Area.objects.filter(pk__in={*areas_of([pk]), row.terminal.area_id})
     update_employee(pk, {}, areas=areas, scope=scope)
-    return not is_unlike(row, employee.full_name.strip())
+    name = employee.full_name.strip()
+    return _OTHER_NAME.format(row.held_fields["name"], name) if is_unlike(row, name) else ""
 
 
-def _settle(row: TerminalPerson, *, placed: bool) -> None:
-    if not TerminalPerson.objects.unknown().filter(pk=row.pk).update(placed=placed):
+def _settle(row: TerminalPerson, doubt: str) -> None:
+    """With a doubt they stay among those on whom somebody decides."""
+    refusal = in_print(doubt)[:_LONGEST] if doubt else row.refusal
+    if not TerminalPerson.objects.unknown().filter(pk=row.pk).update(placed=not doubt, refusal=refusal):
         raise ValidationError(_GONE)
 
 

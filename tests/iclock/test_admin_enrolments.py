@@ -87,7 +87,10 @@ def test_the_employees_page_leads_to_the_form_filled_in(client: Client, clerk: U
     assert f'<a href="{link}">Enrol a finger</a>' in page(client.get(f"/admin/personnel/employee/{ana.pk}/change/"))
     form = page(client.get(link))
     assert f'<option value="{ana.pk}" selected>1001 &lt;b&gt;Ana</option>' in form
-    assert '<option value="1" selected>1: right index finger</option>' in form
+    assert '<option value="" selected>---------</option>' in form
+    assert '<option value="1">1: right index finger</option>' in form
+    assert 'value="Enrol"' in form
+    assert "Save" not in form
     assert '<option value="9">9: left little finger</option>' in form
 
 
@@ -105,6 +108,7 @@ def test_a_refusal_stands_above_the_form_which_is_filled_in_as_it_was(
 
 def test_a_finger_that_there_is_not_is_no_choice(client: Client, clerk: User, gate: Terminal, ana: Employee) -> None:
     assert "Select a valid choice. 10 is not one of the available choices." in post(client, gate, ana, 10)
+    assert "This field is required." in post(client, gate, ana, "")
     assert Enrolment.objects.count() == 0
 
 

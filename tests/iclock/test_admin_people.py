@@ -104,9 +104,45 @@ def test_a_row_says_who_they_are_there_and_here(admin_client: Client, gate: Term
 
     for page in (LIST, f"{LIST}{row.pk}/change/"):
         html = admin_client.get(page).text
-        shown = ("Boris", "Ana", "4711", "Has another name here", "Which of both?")
+        shown = ("Boris", "Ana", "4711", "Administrator", "Has another name here", "Which of both?")
         assert [word for word in shown if word not in html] == []
-    assert "Administrator" in admin_client.get(f"{LIST}{row.pk}/change/").text
+
+
+def test_a_privilege_is_listed_only_where_it_is_more_than_a_users(admin_client: Client, gate: Terminal) -> None:
+    found(gate, "7", privilege=0)
+    found(gate, "8", privilege=14)
+
+    html = admin_client.get(LIST).text
+
+    assert re.findall(r'field-more_than_a_user">([^<]*)<', html) == ["Administrator", "-"]
+
+
+def test_who_is_not_as_they_should_be_is_never_said_to_be(admin_client: Client, gate: Terminal) -> None:
+    for code, refusal in (("7", ""), ("8", "The unit is full.")):
+        hire(code, gate)
+        found(gate, code, placed=True, refusal=refusal)
+
+    html = admin_client.get(LIST, {"shown": "all"}).text
+
+    standings = re.findall(r'field-standing">([^<]*)<', html)
+    assert standings == ["There, but not as it should be", "As it should be"]
+
+
+def test_adopting_says_who_came_into_which_area_and_who_still_waits(admin_client: Client, gate: Terminal) -> None:
+    three = Area.objects.create(area_code="3", area_name="Three")
+    for code in ("8", "9"):
+        Employee.objects.create(emp_code=code, department_id=1, first_name="Ana").areas.set([three])
+    rows = [found(gate, "7"), found(gate, "8", name="Ana"), found(gate, "9", name="Boris\x07")]
+
+    assert said(act(admin_client, "adopt", *rows)) == [
+        "Adopted: 3.",
+        "New employees, in area 2 Two: 7.",
+        "Now also in area 2 Two: 8, 9.",
+        "They have another name on the unit, and wait until you say “Same person”: 9.",
+    ]
+    assert listed(admin_client) == ["9"]
+    assert TerminalPerson.objects.get(emp_code="9").refusal.startswith("On the unit they are Boris?, here Ana: is it")
+    assert set(TerminalPerson.objects.exclude(emp_code="9").values_list("refusal", flat=True)) == {""}
 
 
 def test_a_list_asks_as_many_questions_for_many_terminals_as_for_one(admin_client: Client, gate: Terminal) -> None:
@@ -132,6 +168,7 @@ def test_adopting_says_how_many_and_whom_not(admin_client: Client, gate: Termina
     assert said(act(admin_client, "adopt", *rows)) == [
         "Adopted: 1.",
         " 8 on Gate (GATE): Emp code: An employee code consists of printable characters, without spaces at its ends.",
+        "New employees, in area 2 Two: 7.",
     ]
 
     assert Employee.objects.get().emp_code == "7"
@@ -147,7 +184,7 @@ def test_all_of_a_terminal_are_adopted_at_once(admin_client: Client, gate: Termi
 
     page = admin_client.post(f"{LIST}?terminal__id__exact={gate.pk}", chosen, follow=True)
 
-    assert said(page) == ["Adopted: 5."]
+    assert said(page) == ["Adopted: 5.", "New employees, in area 2 Two: 10, 11, 12, 13, 14."]
     assert sorted(Employee.objects.values_list("emp_code", flat=True)) == ["10", "11", "12", "13", "14"]
 
 
@@ -252,7 +289,7 @@ def test_who_has_limits_neither_sees_nor_decides_on_what_lies_outside(gate: Term
     assert ("Yard" in html, "Elsewhere" in html) == (False, False)
     page = act(client, "adopt", outside, *inside)
 
-    assert said(page) == ["Adopted: 1."]
+    assert said(page) == ["Adopted: 1.", "New employees, in area 2 Two: 8."]
     assert sorted(Employee.objects.values_list("emp_code", flat=True)) == ["5", "8"]
     assert [*stranger.areas.all()] == [other]
     assert client.get(f"{LIST}{outside.pk}/change/").status_code == 302
@@ -367,6 +404,15 @@ def test_the_list_of_terminals_says_it_too(
     SyncMark.objects.create(terminal=gate, wanted_at=timezone.now(), **mark)
 
     assert words in admin_client.get(TERMINALS).text
+
+
+def test_who_is_refused_is_told_beside_up_to_date(admin_client: Client, gate: Terminal) -> None:
+    SyncMark.objects.create(terminal=gate, wanted_at=timezone.now())
+    for code in ("1", "2"):
+        found(gate, code, placed=True, refusal="It is full.")
+
+    assert values(admin_client, gate)["synchronised"] == "Up to date, but 2 refused"
+    assert "Up to date, but 2 refused" in admin_client.get(TERMINALS).text
 
 
 def test_terminals_are_filtered_by_how_far_their_people_are(admin_client: Client, gate: Terminal) -> None:

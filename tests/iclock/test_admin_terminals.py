@@ -12,8 +12,8 @@ from django.test import Client
 from django.utils import timezone
 
 from iclock.domain.commands import queue_commands
-from iclock.models import SyncMark, Terminal, TerminalCommand
-from personnel.models import Area
+from iclock.models import SyncMark, Terminal, TerminalCommand, TerminalPerson
+from personnel.models import Area, Employee
 from zkbio.accounts.models import AuditEntry, User
 
 pytestmark = pytest.mark.django_db
@@ -123,3 +123,77 @@ def test_an_overdue_command_reads_as_expired(admin_client: Client, terminal: Ter
     TerminalCommand.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 
     assert "Nobody reached the terminal in time." in admin_client.get(COMMANDS).text
+
+
+@pytest.fixture
+def two(terminal: Terminal) -> Area:
+    """The terminal's area: Ana belongs there and was placed, Bob was placed as well; the third is nobody's."""
+    area = Area.objects.create(area_code="2", area_name="Two")
+    Terminal.objects.update(area=area)
+    for code, placed in (("7", True), ("8", True), ("99", False)):
+        TerminalPerson.objects.create(terminal=terminal, emp_code=code, held=True, placed=placed)
+    for code in ("7", "8"):
+        Employee.objects.create(emp_code=code, department_id=1, first_name=code).areas.set([area])
+    return area
+
+
+def refused(client: Client, terminal: Terminal, **typed: object) -> list[str]:
+    """Why the form isn't saved, beside the box that is to be ticked; nothing if it is."""
+    answer = client.post(f"{TERMINALS}{terminal.pk}/change/", {**ENTERED, **typed})
+    if answer.status_code == 302:
+        return []
+    errors: dict[str, list[str]] = answer.context["adminform"].form.errors
+    assert list(errors) == ["remove_people"]
+    return errors["remove_people"]
+
+
+def test_an_area_that_empties_the_unit_is_saved_only_if_that_is_said(
+    admin_client: Client, terminal: Terminal, two: Area
+) -> None:
+    other = Area.objects.create(area_code="3", area_name="Three")
+    Employee.objects.get(emp_code="7").areas.add(other)
+
+    (sentence,) = refused(admin_client, terminal, area=other.pk)
+
+    assert sentence.startswith("1 person will be deleted from the unit, with their cards, passwords and fingerprints")
+    terminal.refresh_from_db()
+    assert terminal.area == two
+    assert not SyncMark.objects.exists()
+    assert "2 people" in refused(admin_client, terminal, area=1)[0]
+    assert refused(admin_client, terminal, area=other.pk, remove_people="on") == []
+    terminal.refresh_from_db()
+    assert terminal.area == other
+
+
+def test_a_policy_that_removes_the_unknown_is_saved_only_if_that_is_said(
+    admin_client: Client, terminal: Terminal, two: Area
+) -> None:
+    policy = {"area": two.pk, "strangers": "removed"}
+
+    assert refused(admin_client, terminal, **policy)[0].startswith("1 person will be deleted")
+    assert refused(admin_client, terminal, **policy, direction="import") == []  # nothing is written to it
+    assert refused(admin_client, terminal, **policy, direction="export")[0].startswith("1 person will be deleted")
+    assert refused(admin_client, terminal, **policy, direction="export", remove_people="on") == []
+    # Who goes already is asked about no more.
+    assert refused(admin_client, terminal, **policy, direction="both", alias="Renamed") == []
+
+
+def test_where_nobody_goes_nothing_is_asked(admin_client: Client, terminal: Terminal, two: Area) -> None:
+    wider = Area.objects.create(area_code="3", area_name="Three")
+    for person in Employee.objects.all():
+        person.areas.add(wider)
+
+    assert refused(admin_client, terminal, area=two.pk, alias="Renamed") == []
+    assert refused(admin_client, terminal, area=wider.pk) == []
+    assert refused(admin_client, terminal, area=1, direction="off") == []
+
+
+def test_who_may_only_look_at_a_terminal_is_asked_nothing(client: Client, terminal: Terminal, two: Area) -> None:
+    clerk = User.objects.create_user("clerk", password="x", is_staff=True)
+    clerk.user_permissions.set(Permission.objects.filter(codename="view_terminal"))
+    client.force_login(clerk)
+
+    page = client.get(f"{TERMINALS}{terminal.pk}/change/")
+
+    assert page.status_code == 200
+    assert "Remove them from the unit" not in page.text

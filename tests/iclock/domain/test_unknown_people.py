@@ -365,6 +365,17 @@ def test_where_the_policy_asks_nobody_the_alarm_ends(change: dict[str, str], ask
     assert [ending for _, ending in alarms()] == ["Nobody asks for a decision any more."]
 
 
+def test_where_the_unknown_are_removed_from_now_on_the_alarm_ends_with_that(asking: Terminal) -> None:
+    found(asking, "7")
+    judge_strangers(asking)
+
+    asking.strangers = Strangers.REMOVED
+    judge_strangers(asking)
+
+    told = "Unknown people are removed from this unit now: nobody has to decide on them."
+    assert [ending for _, ending in alarms()] == [told]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_two_who_adopt_the_same_person_at_once_one_does(gate: Terminal, elsewhere: Area) -> None:
     hire("8", elsewhere, first_name="Ana")
