@@ -24,7 +24,7 @@ from devices.models import Device
 from iclock.domain.enrolments import SCANS, State, advance, claim, finish, is_wanted, stored_digest, waits_at
 from iclock.domain.marks import mark
 from iclock.domain.taking import take_finger
-from iclock.models import Enrolment, Terminal
+from iclock.models import Enrolment, Terminal, TerminalPerson
 
 # How long the terminal waits for the finger, and how long all around that may take in the same conversation.
 ENROLMENT_SECONDS: Final = 60.0
@@ -36,7 +36,8 @@ _ENDINGS: Final[dict[EnrolmentOutcome, tuple[str, str]]] = {
     "cancelled": (State.CANCELLED, "Cancelled at the terminal."),
     "timeout": (State.EXPIRED, "Nobody put the finger on the sensor three times in time."),
 }
-_NOT_THERE: Final = "{} is not on the terminal yet. What keeps them from it stands with the people on terminals."
+_NOT_THERE: Final = "{} is not on the terminal yet: {}"
+_ON_THEIR_WAY: Final = "they come with one of its next visits. Its page says how far its people are; then ask again."
 
 _log = logging.getLogger(__name__)
 
@@ -83,12 +84,18 @@ def _enrol_who_waits(conversation: _Conversation, terminal: Terminal, seconds: f
     try:
         ending = _enrol(conversation, enrolment, seconds)
     except UnknownUserError:
-        ending = _Ending(State.FAILED, _NOT_THERE.format(enrolment.employee.emp_code))
+        ending = _Ending(State.FAILED, _why_not_there(enrolment))
     except TerminalError as error:
         mark([terminal.pk])  # a finger may be on it all the same: the next comparison finds out
         ending = _Ending(State.FAILED, str(error))
     finish(enrolment, *ending)
     connection.close()
+
+
+def _why_not_there(enrolment: Enrolment) -> str:
+    code = enrolment.employee.emp_code
+    row = TerminalPerson.objects.filter(terminal=enrolment.terminal, emp_code=code, held=False)
+    return _NOT_THERE.format(code, row.values_list("refusal", flat=True).first() or _ON_THEIR_WAY)
 
 
 def _enrol(conversation: _Conversation, enrolment: Enrolment, seconds: float) -> _Ending:

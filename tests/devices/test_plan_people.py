@@ -21,6 +21,7 @@ from personnel.models import Area, Employee
 pytestmark = pytest.mark.django_db(transaction=True)
 
 WRITES = {CMD_USER_WRQ, CMD_SAVE_USERTEMPS, CMD_DELETE_USER, CMD_DISABLEDEVICE}
+TRIED = "to be tried: whether the unit takes new people, and what was refused before, shows only then."
 USERS = (SimUser(1, "7", "Ana", card=12), SimUser(2, "99", "\x1b[2Jguest"))
 
 
@@ -67,7 +68,7 @@ def test_it_says_what_would_be_done_and_does_nothing_here_nor_there(gate: Device
         "2 people belong there, 2 are on the unit, 1 of them strangers.",
     ]
     assert sorted(said[2:-1]) == ["add 8", "take fields 7 card", "take finger 7 finger 3"]
-    assert said[-1] == "3 things to do."
+    assert said[-1] == f"2 to do. 1 {TRIED}"
     assert stored() == before
     assert (unit.users(), unit.templates()) == on_unit
     assert WRITES.isdisjoint(unit.commands())
@@ -77,6 +78,18 @@ def test_where_all_is_well_it_says_so(gate: Device, unit: SimulatedTerminal) -> 
     Terminal.objects.update(direction="off")
 
     assert plan()[-1] == "Nothing to do."
+
+
+def test_whoever_is_left_as_they_are_and_what_was_refused_before_stand_apart(
+    gate: Device, unit: SimulatedTerminal
+) -> None:
+    unit.add_user(SimUser(1, "7", "Quite another"))
+    TerminalPerson.objects.create(terminal=Terminal.objects.get(), emp_code="8", refusal="It is full.")
+
+    said = plan()
+
+    assert "8: It is full." in said
+    assert said[-1] == f"1 {TRIED} 1 left as they are, for what is said of them above."
 
 
 def test_what_a_unit_says_reaches_no_shell_as_it_is(gate: Device, unit: SimulatedTerminal) -> None:
@@ -93,8 +106,8 @@ def test_what_a_unit_says_reaches_no_shell_as_it_is(gate: Device, unit: Simulate
     assert all(line.isprintable() for line in said)
 
 
-def test_a_device_that_there_is_not_is_said() -> None:
-    with pytest.raises(CommandError, match=r"^There is no device 'nowhere'\. See \./script/manage export_devices\.$"):
+def test_a_device_that_there_is_not_is_said_with_those_that_there_are(gate: Device) -> None:
+    with pytest.raises(CommandError, match=r"^There is no device nowhere; there are gate\.$"):
         plan("nowhere")
 
 

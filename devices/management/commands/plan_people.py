@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
@@ -9,9 +10,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from devices.domain.lease import BusyError, hold_in_turn
 from devices.domain.people import plan_unit
+from devices.domain.registry import unknown_in_a_sentence
 from devices.driver.errors import TerminalError
 from devices.models import Device
-from iclock.domain.plan import Intent
+from iclock.domain.plan import Intent, Kind
 from iclock.policy import Direction
 from zkbio.crypto import SealError
 
@@ -25,7 +27,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         device = Device.objects.select_related("terminal__area").filter(key=options["device"]).first()
         if device is None:
-            raise CommandError(f"There is no device {options['device']!r}. See ./script/manage export_devices.")
+            raise CommandError(unknown_in_a_sentence(options["device"]))
         terminal = device.terminal
         if terminal is None:
             raise CommandError(f"{device} was never visited: it isn't known which terminal it is.")
@@ -45,10 +47,23 @@ class Command(BaseCommand):
         )
         for intent in intents:
             self.stdout.write(_line(intent))
-        for code, row in sorted(sides.rows.items()):
-            if row.refusal:
-                self.stdout.write(f"{code}: {row.refusal}")
-        self.stdout.write(f"{len(intents)} things to do." if intents else "Nothing to do.")
+        refused = {code: row.refusal for code, row in sides.rows.items() if row.refusal}
+        for code, refusal in sorted(refused.items()):
+            self.stdout.write(f"{code}: {refusal}")
+        self.stdout.write(_sum(intents, refused))
+
+
+def _sum(intents: Collection[Intent], refused: Collection[str]) -> str:
+    """What is sure to be done, apart from what the unit may refuse and from whoever is left as they are."""
+    unsure = {*refused, *(intent.code for intent in intents if intent.kind is Kind.ADD)}
+    tried = sum(intent.code in unsure for intent in intents)
+    left = len({*refused} - {intent.code for intent in intents})
+    parts = (
+        (len(intents) - tried, "{} to do."),
+        (tried, "{} to be tried: whether the unit takes new people, and what was refused before, shows only then."),
+        (left, "{} left as they are, for what is said of them above."),
+    )
+    return " ".join(told.format(count) for count, told in parts if count) or "Nothing to do."
 
 
 def _line(intent: Intent) -> str:

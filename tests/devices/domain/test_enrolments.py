@@ -29,7 +29,7 @@ from devices.simulator import (
 )
 from iclock.domain import presence
 from iclock.domain.enrolments import ask, cancel
-from iclock.models import Biodata, Enrolment, SyncMark, Terminal
+from iclock.models import Biodata, Enrolment, SyncMark, Terminal, TerminalPerson
 from personnel.domain.resignations import resign
 from personnel.models import Area, Employee
 from tests.devices.conftest import PEOPLE
@@ -212,8 +212,14 @@ def test_who_is_not_on_the_terminal_yet_is_not_asked_for(gate: Device, area: Are
     carry_out(gate)
 
     state, _, sentence = ending(enrolment)
-    assert (state, sentence.startswith("77 is not on the terminal yet.")) == ("failed", True)
+    assert (state, sentence.startswith("77 is not on the terminal yet: they come with one of")) == ("failed", True)
     assert START not in unit.commands()
+
+    assert gate.terminal is not None
+    TerminalPerson.objects.create(terminal=gate.terminal, emp_code="77", refusal="The unit is full.")
+    again = asked(gate, new)
+    carry_out(gate)
+    assert ending(again)[2] == "77 is not on the terminal yet: The unit is full."
 
 
 def taken_back() -> None:
