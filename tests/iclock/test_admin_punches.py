@@ -148,7 +148,7 @@ def test_what_a_unit_reports_is_not_typed(admin_client):
     terminal = Terminal.objects.create(sn="SN1", alias="Door", ip_address="10.0.0.5", fp_count=12)
     page = admin_client.get(reverse("admin:iclock_terminal_change", args=[terminal.pk]))
     typed = ["alias", "area", "time_zone", "admission", "is_attendance", "corrects_clock", "away_minutes"]
-    typed += ["direction", "strangers", "heartbeat", "transfer_time", "transfer_interval"]
+    typed += ["direction", "strangers", "remove_people", "heartbeat", "transfer_time", "transfer_interval"]
     assert sorted(page.context["adminform"].form.fields) == sorted(typed)
     assert [label in page.text for label in ("IP address:", "Fingerprints:", "10.0.0.5")] == [True, True, True]
     assert "Fingerprints:" not in admin_client.get("/admin/iclock/terminal/add/").text
