@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from iclock.domain.plan import IN_DOUBT, Agreed, Fields, Intent, Kind, Person
+
+OTHER_NAME: Final = (
+    "The terminal knows {} as {}, the platform as {}: is it one person? Say so in the list of people on terminals;"
+    " until then nothing of either goes to the other."
+)
 
 
 class Held(NamedTuple):

@@ -16,7 +16,7 @@ from django.db.models import F, TextField
 from django.db.models.functions import Cast
 from django.utils import timezone
 
-from iclock.domain.kept import Held, Outcome, Row, by_text
+from iclock.domain.kept import OTHER_NAME, Held, Outcome, Row, by_text
 from iclock.domain.marks import hold_terminals
 from iclock.domain.plan import TAKES, Intent, Kind, Person, Policy, is_doubtful, now_agreed, plan, sending
 from iclock.domain.wanted import Room, Wanted, wanted_on
@@ -31,10 +31,6 @@ _PLACES: Final = tuple(map(Row._fields.index, _DOCUMENTS))
 # Who goes, and whose fingers go, doesn't wait for another try.
 _AT_ONCE: Final = frozenset({*TAKES, Kind.REMOVE, Kind.DELETE_FINGER})
 
-_OTHER_NAME: Final = (
-    "The terminal knows {} as {}, the platform as {}: is it one person? Say so in the list of people on terminals;"
-    " until then nothing of either goes to the other."
-)
 _FORMER: Final = "On the unit this code is still somebody's who is no employee any more: they are to be removed first."
 
 
@@ -256,7 +252,7 @@ def _settled(sides: Sides, code: str) -> Row:
         return row._replace(refusal=remark or row.refusal)
     theirs, last = row.person, row.agreed
     if is_doubtful(ours, theirs, last):
-        return row._replace(refusal=_said(_OTHER_NAME.format(code, theirs.fields.name, ours.fields.name)))
+        return row._replace(refusal=_said(OTHER_NAME.format(code, theirs.fields.name, ours.fields.name)))
     row = row.agreeing(now_agreed(ours, theirs, last), sides.uuids[code]).doubting(sides.unfit.get(code, ()))
     if theirs.fields == ours.fields and theirs.fingers in (None, ours.fingers):
         row = row._replace(refusal="", retry_at=None)

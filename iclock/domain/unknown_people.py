@@ -15,6 +15,7 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Collate
 
 from iclock.domain.alarms import Kind, end_alarm, raise_alarm
+from iclock.domain.kept import OTHER_NAME
 from iclock.domain.marks import mark
 from iclock.domain.plan import Fields
 from iclock.domain.standing import BELONGING, UNDECIDED, Standing, in_order, is_unlike, standing_of
@@ -39,10 +40,6 @@ _OUTSIDE: Final = "This is outside of your limits."
 _ADVICE: Final = "Decide on them in the list of people on terminals."
 _NOT_ASKED: Final = "Nobody asks for a decision any more."
 _REMOVED: Final = "Unknown people are removed from this unit now: nobody has to decide on them."
-_OTHER_NAME: Final = (
-    "On the unit they are {}, here {}: is it one person? Say so in the list of people on terminals; until then nothing"
-    " of either goes to the other."
-)
 _WRITES: Final = frozenset({Direction.EXPORT, Direction.BOTH})
 _NO_AREA: Final = "Give the terminal an area first."
 _NOT_ADOPTED: Final = {
@@ -180,7 +177,7 @@ def _bring_in(row: TerminalPerson, scope: Scope) -> str:
     areas = Area.objects.filter(pk__in={*areas_of([pk]), row.terminal.area_id})
     update_employee(pk, {}, areas=areas, scope=scope)
     name = employee.full_name.strip()
-    return _OTHER_NAME.format(row.held_fields["name"], name) if is_unlike(row, name) else ""
+    return OTHER_NAME.format(row.emp_code, row.held_fields["name"], name) if is_unlike(row, name) else ""
 
 
 def _settle(row: TerminalPerson, doubt: str) -> None:
