@@ -141,7 +141,8 @@ def test_adopting_says_who_came_into_which_area_and_who_still_waits(admin_client
         "They have another name on the unit, and wait until you say “Same person”: 9.",
     ]
     assert listed(admin_client) == ["9"]
-    assert TerminalPerson.objects.get(emp_code="9").refusal.startswith("The terminal knows 9 as Boris?, the platform as Ana")
+    refusal = TerminalPerson.objects.get(emp_code="9").refusal
+    assert refusal.startswith("The terminal knows 9 as Boris?, the platform as Ana")
     assert set(TerminalPerson.objects.exclude(emp_code="9").values_list("refusal", flat=True)) == {""}
 
 
