@@ -10,6 +10,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db.models.functions import Now
+from django.test import override_settings
 
 from devices.domain.lease import hold
 from devices.models import Device
@@ -116,7 +117,8 @@ def test_a_device_that_was_never_visited_is_said(device: Device) -> None:
         plan()
 
 
-def test_a_device_that_somebody_talks_to_is_left_alone(gate: Device, unit: SimulatedTerminal) -> None:
+@override_settings(LIVE_WAIT_SECONDS=0.4)
+def test_a_device_that_somebody_talks_to_is_waited_for_and_left_alone(gate: Device, unit: SimulatedTerminal) -> None:
     with hold(gate.pk), pytest.raises(CommandError, match="Somebody is talking to Gate"):
         plan()
 
