@@ -41,6 +41,8 @@ class Alarm(models.Model):
         TWIN = "twin", "Two units, one serial number"
         LOCKED = "locked", "May be locked"
         STRANGERS = "strangers", "Unknown people"
+        TWO_PLACES = "two_places", "Dials from two networks"
+        FUTURE = "future", "Punches from the future"
         # Events
         LOG_CLEARED = "log_cleared", "Log was cleared elsewhere"
         LOG_OVERRUN = "log_overrun", "Log overran"

@@ -56,6 +56,7 @@ class TerminalPerson(models.Model):
     agreed_fingers = models.JSONField(default=dict, editable=False)
     refusal = models.CharField(max_length=300, blank=True, help_text="Why they aren't there as they should be.")
     retry_at = models.DateTimeField(null=True, editable=False)
+    told_at = models.DateTimeField(null=True, editable=False, help_text="When a unit that dials told of them last.")
     found_at = models.DateTimeField(db_default=Now(), editable=False)
 
     objects = TerminalPersonQuerySet.as_manager()

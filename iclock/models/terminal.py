@@ -155,7 +155,9 @@ class TerminalPresence(models.Model):
     expected = models.BooleanField(
         db_default=True, help_text="Somebody waits for it: it is polled, or dials by itself. Else it is never away."
     )
+    # Of its last activity: when it dialled last, and when it was dialled.
     push_time = models.DateTimeField(null=True)
+    pull_time = models.DateTimeField(null=True)
     clock_drift = models.IntegerField("clock drift, seconds", null=True, help_text="How far its clock was ahead.")
     clock_read_at = models.DateTimeField(null=True)
     complete_until = models.DateTimeField(
