@@ -48,6 +48,28 @@ AREAS_INCLUDE_SUBAREAS = env.flag("AREAS_INCLUDE_SUBAREAS")
 # Whether fingers are stored only of those who agreed; so long after a resignation they are forgotten (0: kept).
 BIOMETRIC_CONSENT = env.flag("BIOMETRIC_CONSENT")
 TEMPLATE_RETENTION_DAYS = env.number("TEMPLATE_RETENTION_DAYS", 0, low=0, high=36_500)
+# Terminals that dial (PUSH): an unknown one waits until somebody approves it, or is let in because its serial number is
+# listed; with "listed", others aren't even remembered. From other networks than these nobody is let in (empty: from all).
+PUSH_ADMISSION = env.choice("PUSH_ADMISSION", "pending", ("pending", "listed"))
+PUSH_SERIALS = frozenset(env.words("PUSH_SERIALS"))
+PUSH_NETWORKS = env.networks("PUSH_NETWORKS", "")
+PUSH_PENDING_MOST = env.number("PUSH_PENDING_MOST", 100, low=0, high=10_000)
+PUSH_PENDING_DAYS = env.number("PUSH_PENDING_DAYS", 7, low=1, high=365)
+# What units without a key of their own have to show, where anything.
+PUSH_COMM_KEY = env.text("PUSH_COMM_KEY", "").strip()
+PUSH_BODY_BYTES = env.number("PUSH_BODY_MB", 8, low=1, high=100) * 1024 * 1024
+# Requests a minute of one unit, by each process; whoever sends more is told to wait.
+PUSH_RATE = env.number("PUSH_RATE", 600, low=10, high=100_000)
+# A unit is away when it wasn't heard of for three of its heartbeats, and for so long at least.
+PUSH_AWAY_SECONDS = env.number("PUSH_AWAY_SECONDS", 60, low=5, high=86_400)
+# How often it is decided what waits for units, how long they may take to answer, how often their logs are compared.
+PUSH_FEED_SECONDS = env.number("PUSH_FEED_SECONDS", 3, low=1, high=60)
+PUSH_LEASE_SECONDS = env.number("PUSH_LEASE_SECONDS", 60, low=2, high=3_600)
+PUSH_VERIFY_MINUTES = env.number("PUSH_VERIFY_MINUTES", 15, low=1, high=1_440)
+# How long the photos that units take are kept.
+PHOTO_DAYS = env.number("PHOTO_DAYS", 365, low=1, high=36_500)
+# What this process serves: everything, or only what people and programs ask for, or only terminals that dial.
+SERVE = env.choice("SERVE", "all", ("all", "web", "push"))
 JWT_LIFE_HOURS = env.number("JWT_LIFE_HOURS", 24, low=1, high=8_760)
 JWT_REFRESH_DAYS = env.number("JWT_REFRESH_DAYS", 7, low=1, high=365)
 MAX_PAGE_SIZE = env.number("MAX_PAGE_SIZE", 50_000, low=100, high=10_000_000)
@@ -89,7 +111,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
-ROOT_URLCONF = "zkbio.urls"
+ROOT_URLCONF = "zkbio.web_urls"
 WSGI_APPLICATION = "zkbio.wsgi.application"
 TEMPLATES = [
     {
