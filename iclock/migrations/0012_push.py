@@ -67,9 +67,11 @@ class Migration(migrations.Migration):
                     "key_address",
                     models.GenericIPAddressField(editable=False, help_text="From where it showed its key.", null=True),
                 ),
+                ("shown_digest", models.CharField(blank=True, db_default="", editable=False, max_length=64)),
                 ("address", models.GenericIPAddressField(editable=False, null=True)),
                 ("former_address", models.GenericIPAddressField(editable=False, null=True)),
                 ("moved_at", models.DateTimeField(editable=False, null=True)),
+                ("future_at", models.DateTimeField(editable=False, null=True)),
                 ("shook_hands_at", models.DateTimeField(editable=False, null=True, verbose_name="last handshake")),
                 ("told_digest", models.CharField(blank=True, db_default="", editable=False, max_length=64)),
                 (

@@ -26,11 +26,14 @@ class PushState(models.Model):
     path_digest = models.CharField(max_length=64, blank=True, db_default="", editable=False)
     key_digest = models.CharField(max_length=64, blank=True, db_default="", editable=False)
     key_address = models.GenericIPAddressField(null=True, editable=False, help_text="From where it showed its key.")
+    shown_digest = models.CharField(max_length=64, blank=True, db_default="", editable=False)
 
     # Where it is.
     address = models.GenericIPAddressField(null=True, editable=False)
     former_address = models.GenericIPAddressField(null=True, editable=False)
     moved_at = models.DateTimeField(null=True, editable=False)
+    # When it told of a punch that wasn't made yet.
+    future_at = models.DateTimeField(null=True, editable=False)
 
     # The last handshake.
     shook_hands_at = models.DateTimeField("last handshake", null=True, editable=False)
