@@ -64,8 +64,10 @@ def password_digest(code: str, pin: str) -> str:
     return hmac.new(key, f"{code}\0{pin}".encode(), hashlib.sha256).hexdigest()
 
 
-def wanted_on(terminal: Terminal, room: Room) -> Wanted:
-    people = list(belonging_to(terminal).order_by().values_list(*_TOLD))
+def wanted_on(terminal: Terminal, room: Room, *, codes: Collection[str] | None = None) -> Wanted:
+    """``codes``: of these people only."""
+    belonging = belonging_to(terminal) if codes is None else belonging_to(terminal).filter(emp_code__in=codes)
+    people = list(belonging.order_by().values_list(*_TOLD))
     ids = [row[0] for row in people]
     fingers, forgotten = _fingers_of(ids, terminal.fp_version), forgotten_digests(ids)
     wanted = Wanted({}, {}, {}, {}, frozenset())
