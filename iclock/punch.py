@@ -48,6 +48,9 @@ class Punch(NamedTuple):
     punch_state: int
     verify_type: int
     work_code: str | None = None
+    # What only some units tell, which look at a face: whether it wore a mask (255: they didn't look), and its warmth.
+    is_mask: int | None = None
+    temperature: float | None = None
 
 
 class Reject(NamedTuple):
@@ -76,9 +79,10 @@ def punch_to_bytes(punch: Punch) -> bytes:
 def punch_from_bytes(raw: bytes) -> Punch | None:
     """The punch behind `punch_to_bytes`; None for bytes of another origin."""
     try:
-        code, wall, state, verify, work = json.loads(raw)["punch"]
-        punch = Punch(code, datetime.fromisoformat(wall), state, verify, work)
+        code, wall, state, verify, work, *seen = json.loads(raw)["punch"]
+        punch = Punch(code, datetime.fromisoformat(wall), state, verify, work, *seen)
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     sound = isinstance(code, str) and isinstance(work, str | None) and type(state) is type(verify) is int
+    sound = sound and type(punch.is_mask) in {int, type(None)} and type(punch.temperature) in {float, int, type(None)}
     return punch if sound else None

@@ -147,7 +147,7 @@ def _lines(writer: _Writer, punches: Iterable[Punch], wanted: Wanted) -> list[st
     user_id, day, shows = wanted
     return [
         writer.line(code, moment, verify, state)
-        for code, moment, state, verify, _ in punches
+        for code, moment, state, verify, *_ in punches
         if (user_id is None or code == user_id)
         and (day is None or moment.date() == day)
         and (shows is None or shows(code))

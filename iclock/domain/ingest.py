@@ -11,7 +11,8 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from math import isfinite
+from typing import Any, Final, NamedTuple
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
@@ -35,8 +36,12 @@ FUTURE: Final = timedelta(minutes=5)
 # A naive range of a terminal's own wall clock, both ends included.
 WallRange = tuple[datetime, datetime]
 
-_COLUMNS: Final = "emp_code, punch_time, punch_state, verify_type, work_code, utc_offset, clock_note"
-_TYPES: Final = ("text", "timestamp", "smallint", "smallint", "text", "smallint", "smallint")
+_PUNCH: Final = ", ".join(Punch._fields)
+_COLUMNS: Final = f"{_PUNCH}, utc_offset, clock_note"
+_TYPES: Final = (
+    *("text", "timestamp", "smallint", "smallint", "text", "smallint", "double precision"),
+    *("smallint", "smallint"),
+)
 _CREATE: Final = "CREATE TEMPORARY TABLE arriving ({}) ON COMMIT DROP".format(
     ", ".join(f"{name} {kind}" for name, kind in zip(_COLUMNS.split(", "), _TYPES, strict=True))
 )
@@ -49,14 +54,14 @@ _NOTE: Final = f"""CASE
         WHEN clock_note <> {ClockNote.PLAIN:d} THEN clock_note
         WHEN punch_time BETWEEN %s::timestamp AND %s::timestamp THEN {ClockNote.OFF:d}
         ELSE {ClockNote.PLAIN:d} END"""
-_INSERT: Final = """
+_INSERT: Final = f"""
 INSERT INTO iclock_transaction (
     terminal_sn, terminal_alias, area_alias, source, is_attendance,
-    emp_code, punch_time, punch_state, verify_type, work_code, utc_offset, clock_note, punched_at, upload_time
+    {_PUNCH}, utc_offset, clock_note, punched_at, upload_time
 )
 SELECT %s, %s, %s, %s, %s,
-    emp_code, punch_time, punch_state, verify_type, work_code, utc_offset, {note}, placed.punched_at, turn.now
-FROM {source}, (
+    {_PUNCH}, utc_offset, {_NOTE}, placed.punched_at, turn.now
+FROM {{source}}, (
     SELECT greatest(
         clock_timestamp(), (SELECT upload_time FROM iclock_transaction ORDER BY id DESC LIMIT 1)
     ) AS now
@@ -146,11 +151,11 @@ def _insert(terminal: Terminal, chunk: Sequence[Punch], *, source: Source, doubt
         if len(chunk) <= ARRAY_ROWS:
             arrays = [list(column) for column in zip(*_rows(chunk, terminal.time_zone), strict=True)]
             _wait_for_turn(cursor)
-            cursor.execute(_INSERT.format(source=_UNNEST, note=_NOTE), [*known, *arrays])
+            cursor.execute(_INSERT.format(source=_UNNEST), [*known, *arrays])
         else:
             _copy(cursor, chunk, terminal.time_zone)
             _wait_for_turn(cursor)
-            cursor.execute(_INSERT.format(source="arriving", note=_NOTE), known)
+            cursor.execute(_INSERT.format(source="arriving"), known)
         inserted: int = cursor.rowcount
         return inserted
 
@@ -169,13 +174,20 @@ def _copy_text(chunk: Sequence[Punch], time_zone: str) -> str:
     """The chunk in COPY's text format. A hot loop: 100 000 rows in about a tenth of a second."""
     offsets, words = DayOffsets(zone(time_zone)), _CopyWords()
     lines = []
-    for code, wall, state, verify, work in chunk:
+    for code, wall, state, verify, work, mask, warmth in chunk:
         offset, note = offsets.read(wall)
-        lines.append(f"{words[code]}\t{wall.isoformat(' ')}\t{state}\t{verify}\t{words[work]}\t{offset}\t{note:d}\n")
+        seen = "\\N\t\\N" if mask is None is warmth else f"{_or_null(mask)}\t{_or_null(warmth)}"
+        lines.append(
+            f"{words[code]}\t{wall.isoformat(' ')}\t{state}\t{verify}\t{words[work]}\t{seen}\t{offset}\t{note:d}\n"
+        )
     return "".join(lines)
 
 
-def _rows(chunk: Sequence[Punch], time_zone: str) -> Iterator[tuple[str, datetime, int, int, str | None, int, int]]:
+def _or_null(number: float | None) -> str:
+    return r"\N" if number is None else str(number)
+
+
+def _rows(chunk: Sequence[Punch], time_zone: str) -> Iterator[tuple[Any, ...]]:
     offsets = DayOffsets(zone(time_zone))
     for punch in chunk:
         offset, note = offsets.read(punch.punch_time)
@@ -227,6 +239,10 @@ def _fault_of_rest(punch: Punch) -> str:
         return f"state {punch.punch_state} or verification {punch.verify_type} is out of range"
     if punch.work_code is not None and (len(punch.work_code) > MAX_WORK_CODE or not punch.work_code.isprintable()):
         return f"the work code is longer than {MAX_WORK_CODE} characters or can't be printed"
+    if punch.is_mask is not None and not -1 <= punch.is_mask <= 32_767:
+        return f"mask {punch.is_mask} is out of range"
+    if punch.temperature is not None and not isfinite(punch.temperature):
+        return "the temperature is no number"
     if punch.punch_time.tzinfo is not None:
         return "the time carries an offset; a wall clock has none"
     return (
