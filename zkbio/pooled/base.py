@@ -71,7 +71,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     _pools: Final[dict[str, Pool]] = {}
     _pools_lock: Final = threading.Lock()
-    # Makes the call where its wait holds up nobody else (devices.domain.storing sets it while it stores).
+    # Makes the call where its wait holds up nobody else (zkbio.pooled.storing sets it while it stores).
     beside: Callable[[Callable[[], None]], None] | None = None
     # Called with psycopg2's cursor at the beginning of each transaction.
     begun: Callable[[Any], None] | None = None

@@ -13,6 +13,7 @@ from django.db import OperationalError, connection, connections, transaction
 
 from devices.domain import storing
 from devices.domain.dialling import Bounds
+from zkbio.pooled import storing as aside
 from zkbio.pooled.base import DatabaseWrapper
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -21,8 +22,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def in_gevent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As in the web's processes, with one pooled connection."""
-    monkeypatch.setattr(storing, "is_module_patched", lambda _name: True)
-    monkeypatch.setattr(storing, "_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(aside, "is_module_patched", lambda _name: True)
+    monkeypatch.setattr(aside, "_places", threading.BoundedSemaphore(1))
     monkeypatch.setattr(DatabaseWrapper, "_pools", {})
     usual = connections["default"]
     pooled = connections["default"] = DatabaseWrapper({**deepcopy(usual.settings_dict), "POOL_SIZE": 1})
@@ -45,7 +46,7 @@ def fail() -> None:
 
 def test_an_error_beside_the_loop_comes_back_and_is_printed_by_nobody(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ValueError, match="handled by whoever asked"):
-        storing._beside(fail)
+        aside._beside(fail)
 
     assert capfd.readouterr().err == ""
 

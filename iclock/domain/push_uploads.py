@@ -1,0 +1,89 @@
+"""What a terminal that dials brings: each of these returns when all of it is committed, or raises.
+
+A unit that is told "OK" forgets, and one that is told anything else sends the same again. So whatever is stored here
+is stored as often as it comes, once; and its position (``stamp``) moves with the last of it, never before.
+
+In a process of gevent's all of it waits beside the loop: posts that can't be stored hold up nobody else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from iclock.domain.ingest import Counts, WallRange, record_punches
+from iclock.domain.push_events import keep_events
+from iclock.lines import Attendance, OperationLine
+from iclock.models import Terminal, TerminalPresence
+from iclock.punch import Source
+from zkbio.clock import zone
+from zkbio.pooled.storing import storing
+from zkbio.texts import in_print
+
+# A unit waits for its answer about so long; then it sends again, whatever became of it here.
+_PATIENCE_SECONDS: Final = 5.0
+_MOST_STAMP: Final = 40
+# What is remembered of a clock is rounded, and so is what it shows.
+_WHOLE_SECONDS: Final = timedelta(seconds=2)
+_ADVANCE: Final = """
+UPDATE iclock_pushstate SET lines = lines + %(lines)s,
+    stamps = CASE WHEN %(stamp)s = '' THEN stamps ELSE stamps || jsonb_build_object(%(table)s::text, %(stamp)s::text) END
+WHERE terminal_id = %(terminal)s"""
+
+
+def store_attendance(terminal: Terminal, attendance: Attendance, *, table: str, stamp: str) -> Counts:
+    """The punches of a post. Raises django.db.Error."""
+    with _beside_the_others():
+        keep_events(terminal, attendance.operations)
+        counts = record_punches(
+            terminal,
+            attendance.punches,
+            source=Source.PUSH,
+            rejects=attendance.rejects,
+            move_cursor=partial(_advance, terminal, table, stamp, lines=attendance.count),
+            doubtful=_doubtful(terminal),
+        )
+    return counts
+
+
+def store_events(terminal: Terminal, operations: Sequence[OperationLine]) -> None:
+    """Raises django.db.Error."""
+    with _beside_the_others():
+        keep_events(terminal, operations)
+
+
+@contextmanager
+def _beside_the_others() -> Iterator[None]:
+    """Raises OperationalError when too many others are stored."""
+    with storing(time.monotonic() + _PATIENCE_SECONDS):
+        yield
+
+
+def _advance(terminal: Terminal, table: str, stamp: str, *, lines: int) -> None:
+    """The unit's own position in a table, as it told it; and how many lines of its log were acknowledged."""
+    told = {"terminal": terminal.pk, "table": table, "stamp": in_print(stamp)[:_MOST_STAMP], "lines": lines}
+    with connection.cursor() as cursor:
+        cursor.execute(_ADVANCE, told)
+
+
+def _doubtful(terminal: Terminal) -> WallRange | None:
+    """The stamps that its clock may have given since it was found wrong."""
+    known: TerminalPresence | None = getattr(terminal, "presence", None)
+    if known is None or known.clock_read_at is None:
+        return None
+    drift = timedelta(seconds=known.clock_drift or 0)
+    if abs(drift) <= timedelta(seconds=settings.CLOCK_ALARM_SECONDS):
+        return None
+    since, until = (
+        moment.astimezone(zone(terminal.time_zone)).replace(tzinfo=None) + drift
+        for moment in (known.clock_read_at, timezone.now())
+    )
+    return min(since, until) - _WHOLE_SECONDS, until + _WHOLE_SECONDS
