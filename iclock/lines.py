@@ -97,16 +97,20 @@ class Answers(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """What a post brought; ``punches`` only where its lines bring both, those of the 3.x tables."""
+    """What a post brought; ``punches`` only where its lines bring both, those of the 3.x tables.
+
+    ``ignored`` are lines of known kinds that nothing here has a use for, and that are therefore not kept.
+    """
 
     lines: Sequence[Line]
     rejects: Sequence[Reject]
     punches: Sequence[Punch] = ()
+    ignored: int = 0
 
     @property
     def count(self) -> int:
         """What is acknowledged: every line, read or not."""
-        return len(self.lines) + len(self.rejects) + len(self.punches)
+        return len(self.lines) + len(self.rejects) + len(self.punches) + self.ignored
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,5 +137,16 @@ class Info(NamedTuple):
     address: str | None = None
     finger_version: str | None = None
     face_version: str | None = None
-    face_count: int | None = None
+    parts_of_a_face: int | None = None
+    faces: int | None = None
     functions: str | None = None
+
+
+class DoorState(NamedTuple):
+    """How a unit's doors are, in its own codes."""
+
+    moment: datetime | None = None
+    sensor: str = ""
+    relay: str = ""
+    door: str = ""
+    alarm: str = ""

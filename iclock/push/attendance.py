@@ -1,0 +1,142 @@
+"""Punches on the lines of every generation: ATTLOG, the 3.x rtlog, and the 3.x table of transactions. Pure.
+
+An ATTLOG line is ``PIN  time  status  verify  workcode  reserved …`` with TABs between, two to many fields; the
+status is the in/out state. What is missing is 0, as the unit itself has it. Codes stay as they were told: they mean
+different things on different firmware.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from iclock.lines import Attendance, DoorState, OperationLine
+from iclock.punch import Decoded, Punch, Reject
+from iclock.push.text import (
+    RefusalError,
+    fault_of_pin,
+    fields_of,
+    lines_of,
+    moment_of,
+    number_of,
+    reject_of,
+    require_length,
+    text_of,
+    zk_moment_of,
+)
+
+MOST_LINE: Final = 2_000
+STATE_UNKNOWN: Final = 255
+
+# Somebody was let in: by a verification, a card, a password, in an open interval, as the first of the day and so on.
+# From 20 on they were refused (wrong zone, unknown card, expired, too early), or it is the door that tells of itself.
+_LET_IN: Final = range(20)
+_KEYED: Final = re.compile(r"\s*(?:transaction[ \t]+)?\w{1,20}=", re.IGNORECASE | re.ASCII)
+_TRANSACTION: Final = re.compile(r"\s*transaction[ \t]+", re.IGNORECASE | re.ASCII)
+_MOST_VALUE: Final = 64
+
+
+def read_attlog(body: bytes, encoding: str = "utf-8") -> Attendance:
+    """The punches of an ATTLOG post; a line that is none is a reject, and its neighbours are read."""
+    punches: list[Punch] = []
+    rejects: list[Reject] = []
+    for line in lines_of(body, MOST_LINE):
+        try:
+            decoded = decode_attlog(text_of(line, MOST_LINE, encoding))
+        except RefusalError as refusal:
+            decoded = Decoded(None, str(refusal))
+        if decoded.punch is None or decoded.fault:
+            rejects.append(reject_of(line, decoded.fault))
+        else:
+            punches.append(decoded.punch)
+    return Attendance(punches, rejects)
+
+
+def decode_attlog(text: str) -> Decoded:
+    """The punch of an ATTLOG line, or why it is none. Raises RefusalError where not even a time can be read."""
+    fields = [field.strip() for field in text.split("\t")]
+    if len(fields) < 2:
+        raise RefusalError("there is no TAB in it, so no time behind a user id")
+    pin, told, status, verify, work = (*fields, "", "", "")[:5]
+    moment = moment_of(told)
+    work_code = work if work.strip("0") else None
+    punch = Punch(pin, moment, number_of(status, "status"), number_of(verify, "verification"), work_code)
+    return Decoded(punch, fault_of_pin(pin))
+
+
+def read_rtlog(body: bytes, encoding: str = "utf-8") -> Attendance:
+    """The events of a 3.x unit: ``time=  pin=  cardno=  eventaddr=  event=  inoutstatus=  verifytype=  index=``.
+
+    Who was let in has punched. Every other event is acknowledged too, or the unit would send it for ever; but it is no
+    punch: nobody came or went when a door was forced, or when somebody was refused or isn't known.
+    """
+    found = Attendance(punches := [], rejects := [], operations := [])
+    for line in lines_of(body, MOST_LINE):
+        try:
+            event = event_of(text_of(line, MOST_LINE, encoding))
+        except RefusalError as refusal:
+            rejects.append(reject_of(line, str(refusal)))
+            continue
+        if isinstance(event, Punch):
+            punches.append(event)
+        else:
+            operations.append(event)
+    return found
+
+
+def event_of(text: str) -> Punch | OperationLine:
+    """A line of the rtlog, or of the table of transactions, which names some fields otherwise. Raises RefusalError."""
+    word = _TRANSACTION.match(text)
+    told = fields_of(text[word.end() :] if word else text)
+    event = _either(told, "event", "eventtype")
+    if not event:
+        raise RefusalError("it names no event")
+    code, moment = number_of(event, "event"), zk_moment_of(_either(told, "time", "time_second"))
+    pin = told.get("pin", "")
+    fault = fault_of_pin(pin)
+    if code not in _LET_IN or not pin.strip("0"):
+        return _door_event(told, code, "" if fault else pin, moment)
+    if fault:
+        raise RefusalError(fault)
+    direction = _either(told, "inoutstatus", "inoutstate")
+    state = int(direction) if direction in {"0", "1"} else STATE_UNKNOWN
+    return Punch(pin, moment, state, number_of(_either(told, "verifytype", "verified"), "verification"))
+
+
+def _door_event(told: Mapping[str, str], code: int, person: str, moment: datetime) -> OperationLine:
+    names = (("eventaddr", "doorid"), ("inoutstatus", "inoutstate"), ("verifytype", "verified"), ("cardno", "cardno"))
+    values = tuple(_either(told, *pair)[:_MOST_VALUE] for pair in names)
+    return OperationLine(code, person, moment, values, "door")
+
+
+def read_rtstate(body: bytes) -> list[DoorState]:
+    """How the doors of a 3.x unit are; it says so again and again, so what can't be read is left out."""
+    states: list[DoorState] = []
+    for line in lines_of(body, MOST_LINE):
+        told = {key: value[:_MOST_VALUE] for key, value in fields_of(line.decode("ascii", "replace")).items()}
+        try:
+            moment = zk_moment_of(told["time"]) if told.get("time") else None
+        except RefusalError:
+            continue
+        if told:
+            states.append(DoorState(moment, *(told.get(name, "") for name in ("sensor", "relay", "door", "alarm"))))
+    return states
+
+
+def read_kept_line(raw: bytes) -> Decoded:
+    """A line that was kept because it was bad, read again, whatever it is; of any generation."""
+    text = raw.decode("utf-8", "surrogateescape")
+    try:
+        require_length(raw, MOST_LINE)
+        if not _KEYED.match(text):
+            return decode_attlog(text)
+        event = event_of(text)
+    except RefusalError as refusal:
+        return Decoded(None, str(refusal))
+    return Decoded(event) if isinstance(event, Punch) else Decoded(None, "the event is no punch")
+
+
+def _either(told: Mapping[str, str], name: str, other: str) -> str:
+    return told.get(name) or told.get(other, "")
