@@ -57,7 +57,10 @@ def utc_now() -> datetime:
 
 
 class TerminalState:
-    """A terminal without its network. Every method may be called from any thread."""
+    """A terminal without its network. Every method may be called from any thread.
+
+    ``revision`` counts what happened to people and fingers; ``watchers`` are called, briefly, after a punch or such.
+    """
 
     def __init__(self, spec: TerminalSpec, *, clock: Callable[[], datetime] = utc_now) -> None:
         self.spec = spec
@@ -67,6 +70,8 @@ class TerminalState:
         self.unlocks: list[float] = []
         self.journal: deque[SessionRecord] = deque(maxlen=MOST_SESSIONS)
         self.clearings: list[Clearing] = []
+        self.watchers: list[Callable[[], None]] = []
+        self.revision = 0
         self._clock = clock
         self._clock_error = spec.clock_error
         self._lock = RLock()
@@ -122,6 +127,7 @@ class TerminalState:
             self._forget_user_id(user.uid)
             self._users[user.uid] = row if len(row) == 28 else row[:34] + b"\0" + row[35:]
             self._uids[user.user_id] = user.uid
+            self._people_changed()
 
     def delete_user(self, uid: int) -> None:
         """Remove a person with their templates. Raises Refused for an unknown uid."""
@@ -131,6 +137,7 @@ class TerminalState:
             self._forget_user_id(uid)
             del self._users[uid]
             self._templates = {key: kept for key, kept in self._templates.items() if key[0] != uid}
+            self._people_changed()
 
     def users(self) -> tuple[SimUser, ...]:
         """The people on the unit."""
@@ -141,6 +148,20 @@ class TerminalState:
         """The unit's own number for a person."""
         with self._lock:
             return self._uids.get(user_id)
+
+    def person(self, user_id: str) -> SimUser | None:
+        """One person, if they are on the unit."""
+        with self._lock:
+            uid = self._uids.get(user_id)
+            return None if uid is None else self._user(uid)
+
+    def _people_changed(self) -> None:
+        self.revision += 1
+        self._tell_watchers()
+
+    def _tell_watchers(self) -> None:
+        for watcher in tuple(self.watchers):
+            watcher()
 
     def _user(self, uid: int) -> SimUser:
         return decode_user(self._users[uid], encoding=self.spec.encoding)
@@ -170,6 +191,7 @@ class TerminalState:
             if key not in self._templates and len(self._templates) >= most:
                 raise Refused("no room for another template")
             self._templates[key] = template
+            self._people_changed()
 
     def template(self, uid: int, finger: int) -> SimTemplate | None:
         """One finger, if it is enrolled."""
@@ -181,6 +203,7 @@ class TerminalState:
         with self._lock:
             if self._templates.pop((uid, finger), None) is None:
                 raise Refused(f"no finger {finger} of uid {uid}")
+            self._people_changed()
 
     def templates(self) -> tuple[SimTemplate, ...]:
         """The fingers on the unit."""
@@ -206,6 +229,7 @@ class TerminalState:
                 self._log += encode_punch(punch, uid=self._uids.get(punch.user_id, 0), width=width)
                 self._ledger.append(punch)
             self._drop_oldest()
+            self._tell_watchers()
 
     def punch_raw(self, row: bytes) -> None:
         """Write a row as it is; the ledger, which holds what can be believed, does not get it."""
@@ -232,11 +256,22 @@ class TerminalState:
             for held in (self._users, self._uids, self._templates):
                 held.clear()
             self.clear_log(by)
+            self._people_changed()
 
     def ledger(self) -> tuple[SimPunch, ...]:
         """Every punch the unit ever held, in the order it was written."""
         with self._lock:
             return tuple(self._ledger)
+
+    def punches_after(self, position: int, most: int | None = None) -> tuple[int, tuple[SimPunch, ...]]:
+        """The punches in the log behind ``position`` of the ledger, and where in the ledger they begin.
+
+        What was overwritten or cleared is no longer in the log, so they may begin later.
+        """
+        with self._lock:
+            oldest = len(self._ledger) - len(self._log) // self.spec.punch_width
+            start = max(position, oldest, 0)
+            return start, tuple(self._ledger[start : None if most is None else start + most])
 
     # What clients are served
 
