@@ -13,6 +13,7 @@ from django.utils import timezone
 from iclock.domain import presence
 from iclock.domain.alarms import Kind, end_alarm, raise_alarm, replace_stores
 from iclock.models import Terminal
+from iclock.punch import Source
 
 # The columns of a count and of what there is room for, and what is counted.
 STORES: Final = (
@@ -25,7 +26,8 @@ _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 # Ordinary contacts take this one statement. The clock's last reading stays where it couldn't be read.
 _HEARD: Final = """
-UPDATE iclock_terminalpresence SET last_activity = now(), clock_drift = coalesce(%(drift)s, clock_drift),
+UPDATE iclock_terminalpresence SET last_activity = now(), {moment} = now(),
+    clock_drift = coalesce(%(drift)s, clock_drift),
     clock_read_at = CASE WHEN %(drift)s IS NULL THEN clock_read_at ELSE %(heard_at)s END
 WHERE terminal_id = %(terminal)s AND online
 RETURNING ARRAY(SELECT kind::text FROM iclock_alarm WHERE terminal_id = %(terminal)s AND closed_at IS NULL),
@@ -75,10 +77,10 @@ class Filled(NamedTuple):
         return f"{grouped(self.held)} of {grouped(self.capacity)} {self.what}, {self.percent} %"
 
 
-def note_contact(terminal: Terminal, report: Report) -> None:
+def note_contact(terminal: Terminal, report: Report, *, source: Source = Source.PULL) -> None:
     """The terminal was heard of: it is online, and this is how it is. Writes what changed, and tells of it once."""
     _bring_up_to_date(terminal, report)
-    alarms = _write_presence(terminal, report)
+    alarms = _write_presence(terminal, report, source)
     _judge_room(terminal, alarms)
     if report.drift is not None:
         _judge_clock(terminal, report.drift, report.heard_at, alarms.kinds)
@@ -125,18 +127,19 @@ def _bring_up_to_date(terminal: Terminal, report: Report) -> None:
             setattr(terminal, name, value)
 
 
-def _write_presence(terminal: Terminal, report: Report) -> Open:
-    known = _heard(terminal, report)
+def _write_presence(terminal: Terminal, report: Report, source: Source) -> Open:
+    known = _heard(terminal, report, source)
     if known is None:
-        presence.mark_online(terminal)
-        known = _heard(terminal, report)
+        presence.mark_online(terminal, source=source)
+        known = _heard(terminal, report, source)
     return known or Open()
 
 
-def _heard(terminal: Terminal, report: Report) -> Open | None:
+def _heard(terminal: Terminal, report: Report, source: Source) -> Open | None:
     """None when the terminal wasn't online."""
+    sql = _HEARD.format(moment="push_time" if source is Source.PUSH else "pull_time")
     with connection.cursor() as cursor:
-        cursor.execute(_HEARD, {"terminal": terminal.pk, "drift": report.drift, "heard_at": report.heard_at})
+        cursor.execute(sql, {"terminal": terminal.pk, "drift": report.drift, "heard_at": report.heard_at})
         row = cursor.fetchone()
     return None if row is None else Open(frozenset(row[0]), row[1] or ())
 

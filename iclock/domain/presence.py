@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from typing import Any
 
 from django.db.models.functions import Now
 
 from iclock.models import Terminal, TerminalPresence
+from iclock.punch import Source
 
 _log = logging.getLogger(__name__)
 
 
-def mark_online(terminal: Terminal) -> None:
-    """The terminal was heard of just now."""
-    if TerminalPresence.objects.filter(terminal=terminal, online=True).update(last_activity=Now()):
+def mark_online(terminal: Terminal, *, source: Source = Source.PULL) -> None:
+    """The terminal was heard of just now: it was dialled, or dialled itself, which is expected of it from now on."""
+    heard: dict[str, Any] = {"last_activity": Now()}
+    heard |= {"push_time": Now(), "expected": True} if source is Source.PUSH else {"pull_time": Now()}
+    if TerminalPresence.objects.filter(terminal=terminal, online=True).update(**heard):
         return
     _, created = TerminalPresence.objects.get_or_create(
-        terminal=terminal, defaults={"online": True, "since": Now(), "last_activity": Now()}
+        terminal=terminal, defaults={"online": True, "since": Now(), **heard}
     )
     returned = TerminalPresence.objects.filter(terminal=terminal, online=False).update(online=True, since=Now())
     if created or returned:
         _log.info("Terminal %s (%s) is online.", terminal.sn, terminal.alias)
-    TerminalPresence.objects.filter(terminal=terminal).update(last_activity=Now())
+    TerminalPresence.objects.filter(terminal=terminal).update(**heard)
 
 
 def mark_offline(terminal: Terminal, *, reason: str) -> None:

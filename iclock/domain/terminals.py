@@ -9,8 +9,9 @@ from django.core.validators import RegexValidator
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
+from iclock.domain import presence
 from iclock.domain.marks import hold_terminals, mark
-from iclock.models import Terminal, Transaction
+from iclock.models import PushState, Terminal, Transaction
 from iclock.signals import terminals_called
 from zkbio.accounts.domain import audit
 
@@ -67,6 +68,7 @@ def approve_terminals(terminals: Collection[Terminal], *, actor: object) -> None
         ids = _admit(terminals, Terminal.Admission.APPROVED, actor=actor, action="iclock.approve")
         mark(ids)
         call_terminals(ids)
+        presence.expect(PushState.objects.filter(terminal__in=ids).values_list("pk", flat=True))
 
 
 def block_terminals(terminals: Collection[Terminal], *, actor: object) -> None:
