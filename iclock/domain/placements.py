@@ -13,7 +13,7 @@ from uuid import UUID
 import orjson
 from django.db import transaction
 from django.db.models import F, TextField
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, Now
 from django.utils import timezone
 
 from iclock.domain.kept import OTHER_NAME, Held, Outcome, Row, by_text
@@ -31,6 +31,8 @@ _PLACES: Final = tuple(map(Row._fields.index, _DOCUMENTS))
 # Who goes, and whose fingers go, doesn't wait for another try.
 _AT_ONCE: Final = frozenset({*TAKES, Kind.REMOVE, Kind.DELETE_FINGER})
 
+# Of a unit that dials.
+_UNTOLD: Final = frozenset({"password", "disabled"})
 _FORMER: Final = "On the unit this code is still somebody's who is no employee any more: they are to be removed first."
 
 
@@ -88,9 +90,7 @@ def note_held(
         before = _rows_of(terminal)
         rows = {}
         for code in before.keys() | people.keys():
-            row, person = before.get(code, Row()), people.get(code)
-            if row.retry_at is not None and row.retry_at <= timezone.now():
-                row = row._replace(retry_at=None)
+            row, person = _retried(before.get(code, Row())), people.get(code)
             if person is None:
                 rows[code] = row.gone()
                 continue
@@ -101,9 +101,40 @@ def note_held(
         left = remarks.keys() & wanted.uuids.keys()
         after = _sides(terminal, rows, wanted._replace(untouched=wanted.untouched | left), asked)
         after.remarks.update(remarks)
-        for code in rows:
-            rows[code] = _settled(after, code)
-        _write(terminal, before, rows)
+        _settle(terminal, before, after)
+    return after
+
+
+def note_told(
+    terminal: Terminal,
+    people: Mapping[str, Held],
+    *,
+    fingers: Mapping[str, Mapping[int, str | None]],
+    room: Room,
+) -> Sides:
+    """The unit told of these people by itself, and of these ``fingers`` of theirs (None: not there any more).
+
+    Of nobody else it said anything, nor of passwords: what was known of both stays. A finger of somebody of whom the
+    unit never told says nothing.
+    """
+    codes = people.keys() | fingers.keys()
+    asked, wanted = _asked(terminal), wanted_on(terminal, room, codes=codes)
+    with transaction.atomic():
+        _hold(terminal)
+        before = _rows_of(terminal, codes)
+        rows = {}
+        for code in codes:
+            row = _retried(before.get(code, Row()))
+            if code in people:
+                row = _told(row, people[code])
+            if row.held:
+                known = _told_fingers(row, fingers.get(code, {})) if code in wanted.uuids else row.held_fingers
+                row = row._replace(held_fingers=known)
+            rows[code] = row
+        after = _sides(terminal, rows, wanted, asked)
+        _settle(terminal, before, after)
+        told = TerminalPerson.objects.filter(terminal=terminal, emp_code__in=people)
+        told.update(told_at=Now())
     return after
 
 
@@ -176,6 +207,14 @@ def note_outcomes(
         SyncMark.objects.filter(terminal=terminal).update(carried_out=F("carried_out") + len(outcomes))
 
 
+def note_taken(terminal: Terminal, sides: Sides, outcomes: Collection[Outcome]) -> None:
+    """What came of what was taken from a unit that dials, which may have told more of these people meanwhile."""
+    with transaction.atomic():
+        _hold(terminal)
+        sides.rows.update(_rows_of(terminal, {outcome.intent.code for outcome in outcomes}))
+        note_outcomes(terminal, sides, outcomes, held={}, fingers={})
+
+
 def note_unanswered(terminal: Terminal, intents: Collection[Intent], sentence: str) -> None:
     """Nobody knows what came of these intents; the next comparison finds it."""
     with transaction.atomic():
@@ -231,6 +270,30 @@ def _hold(terminal: Terminal) -> int:
     hold_terminals([terminal.pk])
     held = SyncMark.objects.select_for_update(no_key=True).filter(terminal=terminal)
     return held.values_list("wanted", flat=True).first() or 0
+
+
+def _retried(row: Row) -> Row:
+    """What was to wait for another try waits no longer, when its time has come."""
+    due = row.retry_at is not None and row.retry_at <= timezone.now()
+    return row._replace(retry_at=None) if due else row
+
+
+def _told(row: Row, person: Held) -> Row:
+    """A unit that dials tells neither its own numbers nor passwords, nor who is disabled."""
+    kept = {name: value for name, value in row.held_fields.items() if name in _UNTOLD}
+    return row.showing(Held(row.uid, person.fields._replace(**kept)))
+
+
+def _told_fingers(row: Row, told: Mapping[int, str | None]) -> dict[str, str]:
+    """Whoever is new there has those that are told, and no others."""
+    known = {int(finger): digest for finger, digest in (row.held_fingers or {}).items()}
+    return by_text({finger: digest for finger, digest in {**known, **told}.items() if digest is not None})
+
+
+def _settle(terminal: Terminal, before: Mapping[str, Row], sides: Sides) -> None:
+    for code in sides.rows:
+        sides.rows[code] = _settled(sides, code)
+    _write(terminal, before, sides.rows)
 
 
 def _refused(row: Row, failure: Outcome | None, *, now: bool) -> Row:

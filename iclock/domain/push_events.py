@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from django.conf import settings
-from django.db import connection
 
+from iclock.domain.history import purge
 from iclock.lines import OperationLine
 from iclock.models import Terminal, TerminalEvent
 from zkbio.texts import in_print
@@ -17,13 +17,6 @@ _MOST_VALUE: Final = 64
 _MOST_VALUES: Final = 10
 _CODES: Final = range(-(2**31), 2**31)
 _BATCH: Final = 1_000
-_ROWS_PER_TURN: Final = 10_000
-_TURNS: Final = 200
-_PURGE: Final = """
-DELETE FROM iclock_terminalevent WHERE id IN (
-    SELECT id FROM iclock_terminalevent WHERE received_at < now() - make_interval(days => %s)
-    ORDER BY received_at LIMIT %s
-)"""
 
 
 def keep_events(terminal: Terminal, operations: Iterable[OperationLine]) -> None:
@@ -32,15 +25,8 @@ def keep_events(terminal: Terminal, operations: Iterable[OperationLine]) -> None
 
 
 def purge_events() -> int:
-    """Forget those that came more than RUN_HISTORY_DAYS ago; how many."""
-    purged = 0
-    for _ in range(_TURNS):
-        with connection.cursor() as cursor:
-            cursor.execute(_PURGE, [settings.RUN_HISTORY_DAYS, _ROWS_PER_TURN])
-            purged += cursor.rowcount
-            if cursor.rowcount < _ROWS_PER_TURN:
-                break
-    return purged
+    """Forget those that came more than RUN_HISTORY_DAYS ago; how many, no more than a batch."""
+    return purge(TerminalEvent.objects.all(), moment="received_at", days=settings.RUN_HISTORY_DAYS)
 
 
 def _rows(terminal: Terminal, operations: Iterable[OperationLine]) -> Iterator[TerminalEvent]:

@@ -16,20 +16,24 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from iclock.domain.belonging import belonging_to
-from iclock.domain.biodata import Kind, forget_digests, forgotten_digests, summarise
+from iclock.domain.biodata import Kind, forget_digests, summarise
 from iclock.domain.plan import Fields
 from iclock.domain.wanted import FitName, password_digest
-from iclock.models import Biodata, Terminal, TerminalPerson
+from iclock.lines import TemplateLine
+from iclock.models import Biodata, ForgottenTemplate, Terminal, TerminalPerson
 from iclock.models.biodata import digest_of
 from personnel.domain.people import announce, areas_of, lock_employees, update_employee
+from personnel.domain.photos import stored
 from personnel.models import Employee
 from personnel.validators import validate_pin
 from zkbio.crypto import SealError
 
 MOST_BYTES: Final = 16 * 1024
+_MOST_BYTES_OF_OTHERS: Final = 128 * 1024
 _CARD_DIGITS: Final = 20
 _NAME_PART: Final = 25
 _FINGERS: Final = range(10)
+_PARTS: Final = range(256)
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 _VERSION: Final = re.compile("[0-9]{1,5}", re.ASCII)
 
@@ -48,6 +52,10 @@ _NO_CONSENT: Final = (
     "Nothing is stored: they haven't agreed to biometrics. Note that they have on their page, or delete the finger at"
     " the terminal."
 )
+
+
+class _LeftError(Exception):
+    """Nothing is taken; the sentence says why."""
 
 
 def take_fields(
@@ -100,31 +108,49 @@ def take_finger(
     ``seen`` is the digest of what was kept of this finger when it was decided, ``person`` whom the code meant then.
     Other algorithms' stay beside it. One that was withdrawn or replaced here doesn't come back.
     """
-    if refusal := _why_no_template(finger, template, version):
+    line = TemplateLine(code, Kind.FINGERPRINT, finger, duress=duress, major_ver=version, data=template)
+    if refusal := _why_no_template(line):
         return refusal
     with transaction.atomic():
-        employee = _lock(terminal, code, person)
+        employee = _lock_agreed(terminal, code, person)
         if isinstance(employee, str):
             return employee
-        if settings.BIOMETRIC_CONSENT and not employee.biometric_consent:
-            return _NO_CONSENT
-        identity = {"bio_type": Kind.FINGERPRINT, "bio_no": finger, "bio_index": 0, "major_ver": version}
-        digest = digest_of(template)
-        known = Biodata.objects.select_for_update().filter(employee=employee, **identity).first()
-        now = known.digest if known else None
+        known = _known(employee, line)
+        now, digest = known.digest if known else None, digest_of(template)
         if now != seen:
             return "" if now == digest else _MEANWHILE
-        if digest in forgotten_digests([employee.pk]).get(employee.pk, ()):
-            return _FORGOTTEN
-        if now not in {None, digest}:
-            forget_digests([(employee.pk, Kind.FINGERPRINT, now)])
-        row = known or Biodata(employee=employee, **identity)
-        row.employee = employee  # what is sealed is bound to them
-        row.template, row.duress, row.sn = template, duress, terminal.sn
-        row.save()
-        summarise([employee.pk])
+        if refusal := _keep(terminal, employee, line, known):
+            return refusal
         announce(areas_of([employee.pk]), [employee])
         _note_agreed(terminal, employee, finger, digest)
+    return ""
+
+
+def take_template(terminal: Terminal, line: TemplateLine, *, person: UUID) -> str:
+    """Keep a face, a vein, a palm, or a finger of another algorithm than the unit's; "" or why it wasn't.
+
+    These go to no other terminal, and nobody plans for them: what came last counts. What was withdrawn or replaced
+    here doesn't come back.
+    """
+    if refusal := _why_no_template(line):
+        return refusal
+    with transaction.atomic():
+        employee = _lock_agreed(terminal, line.pin, person)
+        if isinstance(employee, str):
+            return employee
+        known = _known(employee, line)
+        if known is not None and known.digest == digest_of(line.data):
+            return ""
+        return _keep(terminal, employee, line, known)
+
+
+def take_portrait(terminal: Terminal, code: str, photo: bytes, *, person: UUID) -> str:
+    """Make a photo, one of our own making, that of an employee who has none; "" or why it isn't."""
+    try:
+        with stored(photo) as name, transaction.atomic():
+            update_employee(_lock_without_photo(terminal, code, person).pk, {"photo": name})
+    except _LeftError as left:
+        return str(left)
     return ""
 
 
@@ -176,6 +202,53 @@ def _lock(terminal: Terminal, code: str, person: UUID) -> Employee | str:
     return employee if belonging_to(terminal).filter(pk=pk).exists() else _ELSEWHERE
 
 
+def _lock_agreed(terminal: Terminal, code: str, person: UUID) -> Employee | str:
+    """The same of somebody of whom templates may be stored."""
+    employee = _lock(terminal, code, person)
+    if isinstance(employee, Employee) and settings.BIOMETRIC_CONSENT and not employee.biometric_consent:
+        return _NO_CONSENT
+    return employee
+
+
+def _lock_without_photo(terminal: Terminal, code: str, person: UUID) -> Employee:
+    """Raises _LeftError."""
+    employee = _lock(terminal, code, person)
+    if isinstance(employee, str):
+        raise _LeftError(employee)
+    if employee.photo:
+        raise _LeftError
+    return employee
+
+
+def _known(employee: Employee, line: TemplateLine) -> Biodata | None:
+    rows = Biodata.objects.select_for_update().filter(employee=employee, **_identity(line))
+    return rows.first()
+
+
+def _keep(terminal: Terminal, employee: Employee, line: TemplateLine, known: Biodata | None) -> str:
+    digest = digest_of(line.data)
+    if ForgottenTemplate.objects.filter(employee=employee, digest=digest).exists():
+        return _FORGOTTEN
+    if known is not None and known.digest != digest:
+        forget_digests([(employee.pk, line.bio_type, known.digest)])
+    row = known or Biodata(employee=employee, **_identity(line))
+    row.employee = employee  # what is sealed is bound to them
+    row.template, row.duress, row.sn = line.data, line.duress, terminal.sn
+    row.minor_ver = line.minor_ver or row.minor_ver
+    row.save()
+    summarise([employee.pk])
+    return ""
+
+
+def _identity(line: TemplateLine) -> dict[str, Any]:
+    return {
+        "bio_type": line.bio_type,
+        "bio_no": line.number,
+        "bio_index": line.index,
+        "major_ver": line.major_ver,
+    }
+
+
 def _note_agreed(terminal: Terminal, employee: Employee, finger: int, digest: str) -> None:
     """If it is withdrawn before the terminal is compared, the terminal is known to have had it from both.
 
@@ -219,13 +292,20 @@ def _read_password(_terminal: Terminal, _employee: Employee, _theirs: Fields, pa
     return {"device_password": password}
 
 
-def _why_no_template(finger: int, template: bytes, version: str) -> str:
-    if finger not in _FINGERS:
-        return f"There is no finger {finger}."
-    if not _VERSION.fullmatch(version):
-        return "The terminal doesn't tell the algorithm of its fingerprints."
-    if len(template) > MOST_BYTES or not template.rstrip(b"\0"):
-        return f"A template of {len(template)} bytes can't be one."
+def _why_no_template(line: TemplateLine) -> str:
+    if line.bio_type == Kind.FINGERPRINT:
+        if line.number not in _FINGERS:
+            return f"There is no finger {line.number}."
+    elif line.bio_type not in Kind.values:
+        return f"Templates of kind {line.bio_type} aren't kept."
+    if line.number not in _PARTS or line.index not in _PARTS:
+        return f"There is no template {line.number} with part {line.index}."
+    if not _VERSION.fullmatch(line.major_ver) or not _VERSION.fullmatch(line.minor_ver or "0"):
+        what = "fingerprints" if line.bio_type == Kind.FINGERPRINT else "templates"
+        return f"The terminal doesn't tell the algorithm of its {what}."
+    most = MOST_BYTES if line.bio_type == Kind.FINGERPRINT else _MOST_BYTES_OF_OTHERS
+    if len(line.data) > most or not line.data.rstrip(b"\0"):
+        return f"A template of {len(line.data)} bytes can't be one."
     return ""
 
 
