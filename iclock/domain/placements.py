@@ -7,6 +7,7 @@ connection is needed. Rows are locked in the order terminals, their marks, peopl
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -136,6 +137,28 @@ def note_told(
         told = TerminalPerson.objects.filter(terminal=terminal, emp_code__in=people)
         told.update(told_at=Now())
     return after
+
+
+def note_all_told(terminal: Terminal, since: datetime, *, room: Room) -> int:
+    """A unit that dials told of everybody ``since``: who wasn't among them isn't on it, fingers that it didn't tell of
+    aren't either. How many people it holds."""
+    asked, wanted = _asked(terminal), wanted_on(terminal, room)
+    with transaction.atomic():
+        _hold(terminal)
+        before = _rows_of(terminal)
+        told = TerminalPerson.objects.filter(terminal=terminal, told_at__gte=since)
+        there = set(told.values_list("emp_code", flat=True))
+        rows = {**before}
+        for code, row in before.items():
+            if row.held and code not in there:
+                rows[code] = row.gone()
+            elif row.held and row.held_fingers is None and code in wanted.uuids:
+                rows[code] = row._replace(held_fingers={})
+        after = _sides(terminal, rows, wanted, asked)
+        for code in rows:
+            rows[code] = _settled(after, code)
+        _write(terminal, before, rows)
+    return sum(row.held for row in rows.values())
 
 
 def plan_for(terminal: Terminal, room: Room) -> list[Intent]:

@@ -20,14 +20,14 @@ from django.db.models.functions import Now
 
 from iclock import orders
 from iclock.domain import enrolments, placements, push_written
-from iclock.domain.alarms import Kind as AlarmKind
 from iclock.domain.commands import finish_command
 from iclock.domain.history import purge
 from iclock.domain.marks import hold_terminals
 from iclock.domain.plan import Intent
+from iclock.domain.push_admission import is_ambiguous
 from iclock.domain.push_written import Prepared
 from iclock.lines import Answer, Answers
-from iclock.models import Alarm, Enrolment, PushCommand, PushState, Terminal, TerminalCommand
+from iclock.models import Enrolment, PushCommand, PushState, Terminal, TerminalCommand
 
 Kind = orders.Kind
 State = PushCommand.State
@@ -83,14 +83,14 @@ _log = logging.getLogger(__name__)
 
 def hand_out(terminal: Terminal) -> bytes:
     """The next batch for this unit, which asks for it; b"" when there is nothing to do."""
-    waiting = PushCommand.objects.open().filter(_READY, terminal=terminal)
-    if not waiting.exists() or not _is_trusted(terminal):
+    waits = PushCommand.objects.open().filter(_READY, terminal=terminal).exists()
+    if not waits or not _is_trusted(terminal):
         return b""
     with transaction.atomic():
         state = hold_state(terminal)
         if state is None:
             return b""
-        rows = list(waiting.order_by("id").select_related("command")[: orders.MOST_ORDERS])
+        rows = list(_ready_for(terminal)[: orders.MOST_ORDERS])
         return _hand_out(terminal, state, rows)
 
 
@@ -185,9 +185,20 @@ def hold_state(terminal: Terminal) -> PushState | None:
 
 def _is_trusted(terminal: Terminal) -> bool:
     """Approved, and no two units of one serial number: nobody knows which of them would hear it."""
-    if terminal.admission != Terminal.Admission.APPROVED:
-        return False
-    return not Alarm.objects.open().filter(terminal=terminal, kind=AlarmKind.TWO_PLACES).exists()
+    return terminal.admission == Terminal.Admission.APPROVED and not is_ambiguous(terminal)
+
+
+def _ready_for(terminal: Terminal) -> QuerySet[PushCommand]:
+    """A finger waits until it is known that its person is there."""
+    person = PushCommand.objects.filter(
+        terminal=terminal,
+        emp_code=OuterRef("emp_code"),
+        kind=Kind.UPDATE_USER,
+        state=State.SENT,
+        lease_until__gt=Now(),
+    )
+    mine = PushCommand.objects.open().filter(_READY, terminal=terminal)
+    return mine.exclude(Q(kind=Kind.UPDATE_FINGER) & Exists(person)).order_by("id")
 
 
 def _hand_out(terminal: Terminal, state: PushState, rows: Sequence[PushCommand]) -> bytes:

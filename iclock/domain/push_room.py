@@ -12,8 +12,8 @@ from iclock.models import PushState
 # Of a unit that doesn't tell how long its user ids are.
 _DIGITS: Final = 9
 _MOST_DIGITS: Final = 24
-_WIDTH: Final = ("PIN2Width", "~PIN2Width")
-_LETTERS: Final = ("IsSupportABCPin", "~IsSupportABCPin")
+_WIDTH: Final = "pin2width"
+_LETTERS: Final = "issupportabcpin"
 _TOO_LONG: Final = "Their code has more than the {} digits that this unit takes: they can't be on it."
 _LETTERS_IN_IT: Final = "Their code isn't a number, and this unit takes none else: they can't be on it."
 
@@ -31,6 +31,6 @@ def why_unfit(state: PushState, code: str) -> str:
     return _TOO_LONG.format(most) if len(code) > most else ""
 
 
-def _told(state: PushState, keys: tuple[str, ...]) -> str:
-    """What the unit told of itself."""
-    return next((str(state.options[key]) for key in keys if key in state.options), "")
+def _told(state: PushState, option: str) -> str:
+    """What the unit told of itself, in whatever letter case."""
+    return next((str(value) for name, value in state.options.items() if name.lower() == option), "")

@@ -163,20 +163,21 @@ class _Told:
 
 
 def _leave_what_is_not_kept(terminal: Terminal, done: Preparation) -> None:
-    """What a unit says it did and tells otherwise, over and over, is left for a day."""
+    """What a unit said it did and tells otherwise, over and over, is left for a day."""
     told = PushCommand.objects.filter(
         terminal=terminal,
         state=State.DONE,
         finished_at__gt=Now() - _LATER,
         emp_code__in={each.row.emp_code for each in done.ready.values()},
     )
-    times: dict[tuple[object, ...], int] = {}
-    for code, kind, finger, sent in told.order_by().values_list("emp_code", "kind", "finger", "sent"):
-        key = (code, kind, finger, *sorted(sent.items()))
-        times[key] = times.get(key, 0) + 1
+    last: dict[tuple[str, int | None], list[tuple[str, Any]]] = {}
+    for code, finger, kind, sent in told.order_by("-id").values_list("emp_code", "finger", "kind", "sent"):
+        mine = last.setdefault((code, finger), [])
+        if len(mine) < _SAME:
+            mine.append((kind, sent))
     for pk, each in list(done.ready.items()):
         row = each.row
-        if times.get((row.emp_code, row.kind, row.finger, *sorted(each.sent.items())), 0) >= _SAME:
+        if last.get((row.emp_code, row.finger)) == [(row.kind, each.sent)] * _SAME:
             done.refused.append((row, Outcome(each.intent, NOT_KEPT.format(_SAME), again=_LATER)))
             del done.ready[pk]
 
