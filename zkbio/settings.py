@@ -95,6 +95,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    # Terminals that dial have no use for any of the others.
+    "iclock.push.middleware.PushMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "zkbio.api.paths.CollapseSlashesMiddleware",
@@ -111,7 +113,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
-ROOT_URLCONF = "zkbio.web_urls"
+ROOT_URLCONF = {"all": "zkbio.urls", "web": "zkbio.web_urls", "push": "zkbio.push_urls"}[SERVE]
 WSGI_APPLICATION = "zkbio.wsgi.application"
 TEMPLATES = [
     {

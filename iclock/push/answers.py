@@ -15,6 +15,7 @@ PUSH_VERSION: Final = "2.4.1"
 PUSH3_VERSION: Final = "3.1.2"
 # "Continue behind what you last sent"; 0 asks for everything again.
 CONTINUE: Final = "None"
+CONTINUE_OLD: Final = "9999"
 SEND_AGAIN: Final = "0"
 STAMPED: Final = ("ATTLOG", "OPERLOG", "ATTPHOTO", "BIODATA")
 # Pictures of fingers ("FPImag") aren't asked for: nobody here has a use for them.
@@ -53,11 +54,12 @@ class Options:
 
 def option_block(options: Options) -> bytes:
     """The answer to a unit's first request. Raises ValueError for a control character in a value."""
+    old = is_old(options.push_version)
     stamps = {table: options.stamps.get(table, CONTINUE) for table in STAMPED}
     return _lines(
         f"GET OPTION FROM: {options.serial}",
         *(f"{table}Stamp={stamp}" for table, stamp in stamps.items()),
-        *(f"{key}={stamps[table]}" for key, table in _OLD_STAMPS if is_old(options.push_version)),
+        *(f"{key}={options.stamps.get(table, CONTINUE_OLD)}" for key, table in _OLD_STAMPS if old),
         f"ErrorDelay={options.error_delay}",
         f"Delay={options.delay}",
         f"TransTimes={options.trans_times}",
