@@ -22,6 +22,7 @@ NAMES = (
     "depth",
     "fleet",
     "fanout",
+    "push",
 )
 
 

@@ -29,10 +29,10 @@ PATIENCE = 120
 
 
 def run() -> list[Row]:
-    with simulated(f"--log-size={RECORDS}", "--people=30", count=TERMINALS) as terminals, web_server() as port:
+    with simulated(f"--log-size={RECORDS}", "--people=30", count=TERMINALS) as terminals, web_server() as web:
         devices = _register(terminals)
         one_by_one = _stock_pyzk(terminals)
-        ask = _Asker(port)
+        ask = _Asker(web.port)
         ask.all()
         logs = _logs(devices)
         best = best_of(

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
+
+import psutil
 
 from bench.measure import Row, best_of
 from bench.readers import PAGE, STATIC, reader
@@ -18,7 +21,7 @@ from iclock.domain.ingest import record_punches
 from iclock.punch import Source
 from zkbio.launcher.options import Options
 from zkbio.launcher.processes import wait_until
-from zkbio.launcher.roles import WEB_SETTINGS, web_command
+from zkbio.launcher.roles import WEB_SETTINGS, WEB_WORKERS, web_command
 from zkbio.launcher.start import answers
 from zkbio.launcher.state import StateDir
 from zkbio.launcher.valkey import free_port
@@ -26,12 +29,19 @@ from zkbio.launcher.valkey import free_port
 SECONDS, CLIENTS, ROWS = 5, 16, 10_000
 
 
+class WebServer(NamedTuple):
+    """Where it listens, and the process whose children serve."""
+
+    port: int
+    process: psutil.Process
+
+
 def run() -> list[Row]:
     if count(TRANSACTION) < ROWS:
         record_punches(a_terminal(), punches(ROWS), source=Source.PULL)
     execute("ANALYZE")  # as autovacuum does within a minute
     _client, token = reader()
-    with web_server() as port:
+    with web_server() as (port, _process):
         # best_of keeps the least, and more requests are better: it compares seconds per request.
         best = best_of({"static": partial(_cost, port, STATIC, token), "page": partial(_cost, port, PAGE, token)})
     return [
@@ -54,15 +64,16 @@ def _cost(port: int, path: str, token: str) -> float:
 
 
 @contextmanager
-def web_server() -> Iterator[int]:
-    """The port of the web role, with its own workers and settings."""
+def web_server(application: str = "bench.wsgi:application", workers: int = WEB_WORKERS) -> Iterator[WebServer]:
+    """The web role with its own settings, and so many workers."""
     options = Options(state=StateDir(Path(os.environ["STATE_DIR"])), host="127.0.0.1", port=free_port())
     command = web_command(options)
-    command[command.index("zkbio.wsgi:application")] = "bench.wsgi:application"
+    command[command.index("zkbio.wsgi:application")] = application
+    command[command.index("--workers") + 1] = str(workers)
     with subprocess.Popen(command, cwd=ROOT, env=os.environ | WEB_SETTINGS) as server:
         try:
             if not wait_until(lambda: answers(options, os.environ), 30):
                 raise RuntimeError("the web server doesn't answer")
-            yield options.port
+            yield WebServer(options.port, psutil.Process(server.pid))
         finally:
             server.terminate()
