@@ -35,12 +35,14 @@ FROM (
 WHERE device.id = free.id
 RETURNING device.id, device.lease_token, clock_timestamp()
 """
-# In the order of ids, because others write to many devices too.
+# In the order of ids, because others write to many devices too. A lease that was given back while the keeper was about
+# to renew it stays given back: else nobody would hold the device, and nobody could visit it until that expires.
 _RENEW: Final = """
 WITH mine AS (
     SELECT device.id FROM devices_device AS device
     JOIN unnest(%s::bigint[], %s::bigint[]) AS held (id, token)
         ON device.id = held.id AND device.lease_token = held.token
+    WHERE device.lease_expires_at IS NOT NULL
     ORDER BY device.id FOR NO KEY UPDATE OF device
 )
 UPDATE devices_device AS device SET lease_expires_at = clock_timestamp() + make_interval(secs => %s)

@@ -10,7 +10,7 @@ from datetime import timedelta
 from threading import Barrier
 
 import pytest
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models.functions import Now
 
 from devices.domain import lease
@@ -31,6 +31,21 @@ def renewed(gate: Device) -> bool:
     """Whether somebody renews the lease after it was made to expire."""
     Device.objects.update(lease_expires_at=Now() - timedelta(seconds=1))
     return eventually(lambda: Device.objects.filter(id=gate.id, lease_expires_at__gt=Now()).exists())
+
+
+def renew_and_hang_up(held: Lease) -> None:
+    try:
+        lease._renew([held])
+    finally:
+        connection.close()
+
+
+def somebody_waits_for_us() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+        )
+        return bool(cursor.fetchone()[0])
 
 
 @pytest.fixture
@@ -139,3 +154,25 @@ def test_a_lost_lease_is_not_renewed(gate: Device) -> None:
 
     gate.refresh_from_db()
     assert gate.lease_expires_at == past
+
+
+def test_a_lease_that_was_given_back_while_it_was_about_to_be_renewed_is_free(gate: Device) -> None:
+    with hold(gate.id) as given_back:
+        pass
+
+    lease._renew([given_back])
+
+    with hold(gate.id) as next_one:
+        assert next_one.token == given_back.token + 1
+
+
+def test_a_renewing_that_waits_for_a_lease_to_be_given_back_leaves_it_free(gate: Device) -> None:
+    with hold(gate.id) as held, ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            Device.objects.filter(id=gate.id).update(lease_expires_at=None)
+            renewing = pool.submit(renew_and_hang_up, held)
+            assert eventually(somebody_waits_for_us)
+        renewing.result(timeout=20)
+
+        gate.refresh_from_db()
+        assert gate.lease_expires_at is None
