@@ -21,7 +21,7 @@ def mark_online(terminal: Terminal, *, source: Source = Source.PULL) -> None:
     if TerminalPresence.objects.filter(terminal=terminal, online=True).update(**heard):
         return
     _, created = TerminalPresence.objects.get_or_create(
-        terminal=terminal, defaults={"online": True, "since": Now(), **heard}
+        terminal_id=terminal.pk, defaults={"online": True, "since": Now(), **heard}
     )
     returned = TerminalPresence.objects.filter(terminal=terminal, online=False).update(online=True, since=Now())
     if created or returned:

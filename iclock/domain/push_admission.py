@@ -169,7 +169,7 @@ def _note_pending(terminal: Terminal) -> None:
     with transaction.atomic():
         if hold_terminals([terminal.pk]):
             mine.get_or_create(
-                terminal=terminal,
+                terminal_id=terminal.pk,
                 defaults={"since": Now(), "last_activity": Now(), "push_time": Now(), "expected": False},
             )
 

@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from secrets import token_hex
 from typing import Any, Final, NamedTuple
 
 from django.conf import settings
@@ -22,7 +23,7 @@ from iclock.domain import comparing, health, presence
 from iclock.domain.alarms import Kind, end_alarm, raise_alarm
 from iclock.domain.ingest import FUTURE
 from iclock.domain.push_admission import note_address
-from iclock.domain.push_options import Kept, read_kept
+from iclock.domain.push_options import Kept, one_line, read_kept
 from iclock.lines import Info
 from iclock.models import Alarm, PushCommand, PushState, Terminal, TerminalPresence, Transaction
 from iclock.orders import Kind as OrderKind
@@ -33,6 +34,7 @@ from zkbio.clock import read_wall, zone
 TABLES: Final = ("ATTLOG", "OPERLOG", "ATTPHOTO", "BIODATA")
 
 _FROM_THE_START: Final = "0"
+_NAME_BYTES: Final = 16
 _ERROR_DELAY: Final = 30
 # A post of more punches than this is of a unit that catches up: its last stamp says nothing of its clock.
 _MOST_LIVE: Final = 5
@@ -98,14 +100,14 @@ def note_heard(terminal: Terminal, address: str = "") -> None:
 def note_info(terminal: Terminal, info: Info) -> None:
     """What it tells of itself beside asking for orders."""
     kept = Kept(
-        columns={"fw_ver": info.firmware[:100]} if info.firmware else {},
+        columns={"fw_ver": one_line(info.firmware or "", 100)},
         counts={
             "user_count": info.users,
             "fp_count": info.fingers,
             "face_count": info.faces,
             "transaction_count": info.punches,
         },
-        fp_version=(info.finger_version or "")[:5],
+        fp_version=one_line(info.finger_version or "", 5),
     )
     _keep(terminal, kept)
 
@@ -141,12 +143,13 @@ def note_clock(terminal: Terminal, punches: Sequence[Punch], *, arrived: datetim
 
 
 def options_for(terminal: Terminal, serial: str, told_push_ver: str, *, now: datetime | None = None) -> Block:
-    """What the handshake tells. A table whose position isn't known, or shall be sent again, is sent from the start."""
+    """What the handshake tells.
+
+    A table of which nothing was ever stored, or that shall be sent again, is sent from the start; of all others the
+    unit itself knows best where it is: told a stamp from here, one that was reset would leave out what it has.
+    """
     state = terminal.push
-    stamps = {
-        table: _FROM_THE_START if table in state.resend else str(state.stamps.get(table, _FROM_THE_START))
-        for table in TABLES
-    }
+    stamps = {table: _FROM_THE_START for table in TABLES if table in state.resend or table not in state.stamps}
     return Block(
         serial=serial,
         stamps=stamps,
@@ -180,9 +183,16 @@ def note_handshake(terminal: Terminal, digest: str, push_ver: str = "") -> None:
             " WHERE terminal_id = %s",
             [digest, terminal.push.resend, terminal.push.resend, terminal.pk],
         )
-    if push_ver and push_ver[:50] != terminal.push_ver:
-        terminal.push_ver = push_ver[:50]
-        Terminal.objects.filter(pk=terminal.pk).update(push_ver=terminal.push_ver)
+    _write_columns(terminal, {"push_ver": one_line(push_ver, 50)})
+
+
+def registry_code_of(terminal: Terminal) -> str:
+    """By which a 3.x unit is registered: drawn once, and the same ever since."""
+    mine = PushState.objects.filter(terminal=terminal)
+    if not terminal.push.registry_code:
+        mine.filter(registry_code="").update(registry_code=token_hex(_NAME_BYTES))
+        terminal.push.registry_code = mine.values_list("registry_code", flat=True).get()
+    return str(terminal.push.registry_code)
 
 
 def sweep() -> Swept:
@@ -200,15 +210,19 @@ def _away_after(terminal: Terminal) -> timedelta:
 
 
 def _keep(terminal: Terminal, kept: Kept) -> None:
-    news = {name: value for name, value in kept.columns.items() if value and getattr(terminal, name) != value}
-    if news:
-        Terminal.objects.filter(pk=terminal.pk).update(**news)
-        for name, value in news.items():
-            setattr(terminal, name, value)
+    _write_columns(terminal, kept.columns)
     told = {name: value for name, value in kept.counts.items() if value is not None}
     if any(getattr(terminal, name) != value for name, value in told.items()):
         health.note_contact(terminal, _report(told), source=Source.PUSH)
     comparing.note_version(terminal, kept.fp_version)
+
+
+def _write_columns(terminal: Terminal, told: Mapping[str, str]) -> None:
+    news = {name: value for name, value in told.items() if value and getattr(terminal, name) != value}
+    if news:
+        Terminal.objects.filter(pk=terminal.pk).update(**news)
+        for name, value in news.items():
+            setattr(terminal, name, value)
 
 
 def _report(told: Mapping[str, int], *, drift: int | None = None, heard_at: datetime | None = None) -> health.Report:

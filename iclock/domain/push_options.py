@@ -62,13 +62,17 @@ def read_kept(options: Mapping[str, str]) -> Kept:
     )
 
 
+def one_line(text: str, most: int) -> str:
+    """Without what no page shows and no column holds."""
+    return "".join(character for character in text if character.isprintable()).strip()[:most]
+
+
 def _bounded(options: Mapping[str, str]) -> dict[str, str]:
     kept: dict[str, str] = {}
     for name, value in options.items():
-        plain = name.strip().lstrip("~")[:_LONGEST_NAME]
-        # PostgreSQL's texts hold no NUL.
+        plain = one_line(name, _LONGEST_NAME).lstrip("~")
         if plain and len(kept) < _MOST_OPTIONS and not any(word in plain.lower() for word in _SECRET):
-            kept[plain.replace("\0", "")] = value.strip().replace("\0", "")[:_LONGEST_VALUE]
+            kept[plain] = one_line(value, _LONGEST_VALUE)
     return kept
 
 
