@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
-from iclock.domain import alarm_mail, alarms, biodata, commands, enrolments, history, quarantine
+from iclock.domain import alarm_mail, alarms, biodata, commands, enrolments, history, push_contact, quarantine
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +61,13 @@ def check_away() -> None:
     """Notice terminals that are away for too long, and those that are back."""
     with _told_in_a_sentence():
         alarms.check_away()
+
+
+@shared_task(name="iclock.sweep_push")
+def sweep_push() -> None:
+    """Notice which terminals that dial fell silent, and what else is over by nothing more happening."""
+    with _told_in_a_sentence():
+        push_contact.sweep()
 
 
 @shared_task(name="iclock.mail_alarms")

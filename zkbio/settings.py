@@ -284,6 +284,7 @@ CELERY_BEAT_SCHEDULE = {
     "purge-commands": {"task": "iclock.purge_commands", "schedule": 3600, "options": {"expires": 3600}},
     # What is away or to be told is so a minute later too: a tick that waited longer is not worth doing.
     "check-away": {"task": "iclock.check_away", "schedule": 60, "options": {"expires": 60}},
+    "sweep-push": {"task": "iclock.sweep_push", "schedule": 10, "options": {"expires": 10}},
     "mail-alarms": {"task": "iclock.mail_alarms", "schedule": 60, "options": {"expires": 60}},
     "purge-alarms": {"task": "iclock.purge_alarms", "schedule": 3600, "options": {"expires": 3600}},
     "check-locked": {"task": "devices.check_locked", "schedule": 60, "options": {"expires": 60}},

@@ -19,6 +19,7 @@ from iclock.tasks import (
     purge_enrolments,
     purge_intents,
     purge_released,
+    sweep_push,
 )
 from tests.post import Inbox, mail_server
 from zkbio.celery import app
@@ -36,6 +37,7 @@ from zkbio.celery import app
         purge_enrolments,
         purge_intents,
         purge_released,
+        sweep_push,
     ],
 )
 @override_settings(TEMPLATE_RETENTION_DAYS=1)
@@ -47,6 +49,7 @@ def test_a_database_that_does_not_answer_is_one_sentence(
     try:
         with mail_server(Inbox()), other.cursor() as theirs, connection.cursor() as ours:
             tables = "iclock_alarm, iclock_biodata, iclock_enrolment, iclock_personintent, iclock_quarantinedrecord"
+            tables += ", iclock_terminalpresence"
             theirs.execute(f"LOCK TABLE {tables}")
             ours.execute("SET lock_timeout = '20ms'")
             task()
