@@ -104,7 +104,7 @@ class Uploaded:
 
     lines: Sequence[Line]
     rejects: Sequence[Reject]
-    punches: Sequence[Punch] = ()
+    punches: Sequence[Punch] = field(default_factory=list)
     ignored: int = 0
 
     @property
@@ -119,7 +119,7 @@ class Attendance:
 
     punches: Sequence[Punch]
     rejects: Sequence[Reject]
-    operations: Sequence[OperationLine] = ()
+    operations: Sequence[OperationLine] = field(default_factory=list)
 
     @property
     def count(self) -> int:
