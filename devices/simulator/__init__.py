@@ -1,6 +1,7 @@
 """A simulated terminal: what the driver, the end-to-end tests and a demonstration talk to when no hardware is at hand.
 
 A `TerminalSpec` declares the unit, `SimulatedTerminal` serves it, `Faults` spoil it, its ledger remembers every punch.
+A `Pusher` lets the unit dial as well, in one of the generations of PUSH firmware; `PushFaults` spoil that.
 """
 
 from devices.simulator.faults import (
@@ -36,19 +37,44 @@ from devices.simulator.faults import (
     StrayEvent,
 )
 from devices.simulator.menu import Menu
+from devices.simulator.push_dialer import Exchange
+from devices.simulator.push_faults import (
+    CutBody,
+    DuplicatePost,
+    ExtraLine,
+    LostAnswer,
+    OffLine,
+    PushFault,
+    PushFaults,
+    RebootBeforeAnswer,
+    SilentCommands,
+    SlowBody,
+    WrongClock,
+)
+from devices.simulator.push_generation import PUSH_2_2, PUSH_2_4, PUSH_3, Generation, Habits
+from devices.simulator.push_lines import SimBio
+from devices.simulator.pusher import Carried, Pusher, Round
 from devices.simulator.rows import bad_punch_row
 from devices.simulator.spec import SimPunch, SimTemplate, SimUser, TerminalSpec
 from devices.simulator.state import Clearing, Counts, Refused, SessionRecord
 from devices.simulator.terminal import SimulatedTerminal
 
 __all__ = [
+    "PUSH_2_2",
+    "PUSH_2_4",
+    "PUSH_3",
     "Capitals",
+    "Carried",
     "Clearing",
     "Close",
     "CountOff",
     "Counts",
+    "CutBody",
     "Drip",
+    "DuplicatePost",
     "EnrolmentEnds",
+    "Exchange",
+    "ExtraLine",
     "Fault",
     "Faults",
     "FillsUp",
@@ -56,31 +82,44 @@ __all__ = [
     "ForeignSession",
     "Full",
     "Garbage",
+    "Generation",
+    "Habits",
     "HugeFrame",
     "JunkPrefix",
     "LateReply",
     "Latency",
+    "LostAnswer",
     "LostBetween",
     "Menu",
     "Misread",
     "NobodyComes",
+    "OffLine",
     "Pretend",
     "PunchAfter",
+    "PushFault",
+    "PushFaults",
+    "Pusher",
     "Reboot",
+    "RebootBeforeAnswer",
     "Refuse",
     "RefuseKey",
     "RefuseUpload",
     "Refused",
+    "Round",
     "RowWidth",
     "SessionRecord",
     "ShortSizes",
     "Silent",
+    "SilentCommands",
+    "SimBio",
     "SimPunch",
     "SimTemplate",
     "SimUser",
     "SimulatedTerminal",
+    "SlowBody",
     "SmallFrames",
     "StrayEvent",
     "TerminalSpec",
+    "WrongClock",
     "bad_punch_row",
 ]

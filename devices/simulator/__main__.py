@@ -1,7 +1,7 @@
 """``python -m devices.simulator``: terminals in a process of their own, until SIGTERM or SIGINT.
 
-One JSON line a terminal says where it listens. With ``--control``, orders are read from standard input (see
-`devices.simulator.control`) and its end stops the process.
+One JSON line a terminal says where it listens, and whether it dials. With ``--control``, orders are read from standard
+input (see `devices.simulator.control`) and its end stops the process.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from threading import Event, Thread
 
 from devices.simulator.control import Control
 from devices.simulator.people import hire, working_days
+from devices.simulator.push_generation import GENERATIONS, Habits
+from devices.simulator.pusher import Pusher
 from devices.simulator.spec import PUNCH_WIDTHS, TerminalSpec
 from devices.simulator.terminal import SimulatedTerminal
 
@@ -28,12 +30,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    terminals = [_terminal(options, index) for index in range(options.count)]
+    pushers = _pushers(options, terminals)
     with ExitStack() as running:
-        terminals = [running.enter_context(_terminal(options, index)) for index in range(options.count)]
         for terminal in terminals:
-            _say(json.dumps(_address(terminal)))
-        _employ(terminals, options, stop)
+            pusher = pushers.get(terminal.spec.serial)
+            if not (pusher and options.push_only):
+                running.enter_context(terminal)
+            _say(json.dumps(_address(terminal, pushes=pusher is not None)))
+        for pusher in pushers.values():
+            running.enter_context(pusher)
+        _employ(terminals, pushers, options, stop)
         stop.wait()
+        for pusher in pushers.values():
+            pusher.leave()
     return 0
 
 
@@ -54,6 +64,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--punch-width", type=int, choices=PUNCH_WIDTHS, default=40, help="bytes a punch (generation)")
     parser.add_argument("--utc-offset", type=int, default=0, metavar="MINUTES", help="of the terminals' clocks")
     parser.add_argument("--second-connection", choices=("wait", "refuse"), default="wait", help="while one is busy")
+    parser.add_argument("--push-url", help="of the server to dial, like http://127.0.0.1:8097/p/secret")
+    parser.add_argument("--pushers", type=int, help="how many dial, the last ones; default: all, with --push-url")
+    parser.add_argument("--push-generation", choices=tuple(GENERATIONS), default="2.4", help="of their firmware")
+    parser.add_argument("--push-only", action="store_true", help="who dials doesn't listen")
+    parser.add_argument("--push-key", default="", help="the pushcommkey of who dials")
+    parser.add_argument("--push-delay", type=float, metavar="SECONDS", help="between requests; default: as told")
+    parser.add_argument("--push-insecure", action="store_true", help="take any certificate")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same people, cards and minutes")
     parser.add_argument("--control", action="store_true", help="read JSON orders from standard input")
     return parser
@@ -88,16 +105,41 @@ def _serial(first: str, index: int) -> str:
     return f"{stem}{int(digits or 0) + index:0{len(digits)}d}"
 
 
-def _address(terminal: SimulatedTerminal) -> dict[str, str | int]:
-    comm_key = terminal.spec.comm_key
-    return {"serial": terminal.spec.serial, "host": terminal.host, "port": terminal.port, "comm_key": comm_key}
+def _pushers(options: argparse.Namespace, terminals: list[SimulatedTerminal]) -> dict[str, Pusher]:
+    """Those of the terminals that dial, by serial: the last ones."""
+    if not options.push_url:
+        return {}
+    count = len(terminals) if options.pushers is None else options.pushers
+    habits = Habits(
+        comm_key=options.push_key,
+        insecure=options.push_insecure,
+        delay=options.push_delay,
+        error_delay=options.push_delay,
+    )
+    generation = GENERATIONS[options.push_generation]
+    dialling = terminals[max(0, len(terminals) - count) :]
+    return {
+        terminal.spec.serial: Pusher(terminal, options.push_url, generation=generation, habits=habits)
+        for terminal in dialling
+    }
 
 
-def _employ(terminals: list[SimulatedTerminal], options: argparse.Namespace, stop: Event) -> None:
+def _address(terminal: SimulatedTerminal, *, pushes: bool) -> dict[str, str | int]:
+    address: dict[str, str | int] = {"serial": terminal.spec.serial}
+    if terminal.running:
+        address |= {"host": terminal.host, "port": terminal.port, "comm_key": terminal.spec.comm_key}
+    if pushes:
+        address["push"] = True
+    return address
+
+
+def _employ(
+    terminals: list[SimulatedTerminal], pushers: dict[str, Pusher], options: argparse.Namespace, stop: Event
+) -> None:
     if options.punch_every > 0 and options.people > 0:
         Thread(target=_keep_punching, args=(terminals, options, stop), daemon=True).start()
     if options.control:
-        control = Control({terminal.spec.serial: terminal for terminal in terminals})
+        control = Control({terminal.spec.serial: terminal for terminal in terminals}, pushers)
         Thread(target=_obey, args=(sys.stdin, control, stop), daemon=True).start()
 
 

@@ -8,6 +8,11 @@
     {"state": {"serial": "SIM0001"}}                               counts, ledger, commands received
     {"people": {"serial": "SIM0001"}}                              everybody, fingers by index as their SHA-256
 
+Of a terminal that dials, ``state`` also tells how many rows of its log were ``acknowledged``, whether it is
+``caught_up``, and the commands that it was sent by PUSH with what it returned; ``heal`` and ``reboot`` mean both:
+
+    {"push_fault": {"serial": "SIM0001", "kind": "LostAnswer", "on": "ATTLOG", "nth": 1, "times": 1}}
+
 At the unit's own menu, like somebody who stands there:
 
     {"put": {"serial": "SIM0001", "user_id": "1001", "name": "Ann", "card": 7, "disabled": false}}    what is to change
@@ -15,7 +20,8 @@ At the unit's own menu, like somebody who stands there:
     {"delete_finger": {"serial": "SIM0001", "user_id": "1001", "finger": 6}}
     {"delete_person": {"serial": "SIM0001", "user_id": "1001"}}
 
-A fault's further fields are those of its class in `devices.simulator.faults`; it joins the faults already there.
+A fault's further fields are those of its class in `devices.simulator.faults`, or `devices.simulator.push_faults`; it
+joins the faults already there.
 """
 
 from __future__ import annotations
@@ -29,6 +35,8 @@ from hashlib import sha256
 from typing import Any, Final
 
 from devices.simulator.faults import KINDS, Faults
+from devices.simulator.push_faults import PUSH_KINDS, PushFaults
+from devices.simulator.pusher import Pusher
 from devices.simulator.state import Refused
 from devices.simulator.terminal import SimulatedTerminal
 
@@ -39,8 +47,9 @@ Answer = dict[str, Any]
 class Control:
     """Carries out control lines on the terminals it was given."""
 
-    def __init__(self, terminals: Mapping[str, SimulatedTerminal]) -> None:
+    def __init__(self, terminals: Mapping[str, SimulatedTerminal], pushers: Mapping[str, Pusher] | None = None) -> None:
         self._terminals = terminals
+        self._pushers = pushers or {}
 
     def answer(self, line: str) -> str:
         """The JSON answer to a control line: ``{"ok": true, …}`` or ``{"ok": false, "error": …}``."""
@@ -64,8 +73,16 @@ class Control:
         terminal.faults.add(kind(**arguments))
         return {}
 
+    def push_fault(self, terminal: SimulatedTerminal, arguments: Arguments) -> Answer:
+        kind = PUSH_KINDS[arguments.pop("kind")]
+        self._pushers[terminal.spec.serial].faults.add(kind(**arguments))
+        return {}
+
     def heal(self, terminal: SimulatedTerminal, _arguments: Arguments) -> Answer:
         terminal.faults = Faults()
+        pusher = self._pushers.get(terminal.spec.serial)
+        if pusher is not None:
+            pusher.faults = PushFaults()
         return {}
 
     def clock(self, terminal: SimulatedTerminal, arguments: Arguments) -> Answer:
@@ -73,7 +90,8 @@ class Control:
         return {"now": terminal.now().isoformat()}
 
     def reboot(self, terminal: SimulatedTerminal, arguments: Arguments) -> Answer:
-        terminal.reboot(float(arguments.get("down_for", 0)))
+        unit = self._pushers.get(terminal.spec.serial, terminal)
+        unit.reboot(float(arguments.get("down_for", 0)))
         return {"reboots": terminal.reboots}
 
     def people(self, terminal: SimulatedTerminal, _arguments: Arguments) -> Answer:
@@ -109,12 +127,21 @@ class Control:
             "commands": terminal.commands(),
             "now": terminal.now().isoformat(),
             "ledger": [[punch.user_id, punch.time.isoformat()] for punch in terminal.ledger()],
+            **self._push_state(terminal.spec.serial),
         }
+
+    def _push_state(self, serial: str) -> Answer:
+        pusher = self._pushers.get(serial)
+        if pusher is None:
+            return {}
+        carried = [[done.id, done.text, done.returned] for done in tuple(pusher.commands)]
+        return {"acknowledged": pusher.acknowledged, "caught_up": pusher.caught_up(), "push_commands": carried}
 
 
 _VERBS: Final[dict[str, Callable[[Control, SimulatedTerminal, Arguments], Answer]]] = {
     "punch": Control.punch,
     "fault": Control.fault,
+    "push_fault": Control.push_fault,
     "heal": Control.heal,
     "clock": Control.clock,
     "reboot": Control.reboot,

@@ -256,6 +256,12 @@ def verb_of(text: str) -> str:
     return words[0]
 
 
+def told_as(text: str) -> str:
+    """What a unit calls the command in its answer: short, the server knows it by its id."""
+    verb = verb_of(text)
+    return verb.split(" ")[0] if verb.startswith("DATA ") else verb.removesuffix(" ATTLOG")
+
+
 def _arguments(rest: str) -> Arguments:
     """The values by lower-case name, and under ``text`` all of it as it came."""
     text = rest.strip(" ")

@@ -24,7 +24,7 @@ from devices.simulator.push_diary import Album
 from devices.simulator.push_faults import PushFault, PushFaults
 from devices.simulator.push_generation import PUSH_2_4, Generation, Habits
 from devices.simulator.push_lines import Scribe, SimBio
-from devices.simulator.push_orders import FORBIDDEN, Orders, Reply, facts, verb_of
+from devices.simulator.push_orders import FORBIDDEN, Orders, Reply, facts, told_as, verb_of
 from devices.simulator.push_uploads import Uploads
 from devices.simulator.push_wire import Answer, NoAnswer
 from devices.simulator.state import TerminalState
@@ -129,10 +129,14 @@ class Pusher:
         self._thread = Thread(target=self._live, name=f"{self.state.spec.serial}-push", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Take it off the network, in the middle of whatever it does."""
+    def leave(self) -> None:
+        """Begin to `stop`, without waiting for its end: many units leave at once."""
         self._dialer.hang_up()
         self._wake.set()
+
+    def stop(self) -> None:
+        """Take it off the network, in the middle of whatever it does."""
+        self.leave()
         if self._thread is not None:
             self._thread.join(timeout=2 * self.habits.timeout)
             self._thread = None
@@ -297,11 +301,11 @@ class Pusher:
 
     def _carry_out(self, number: int, text: str) -> Reply:
         """The command is done once what it asked for was taken; until then it stays the next one."""
-        verb = verb_of(text)
-        if verb.upper() in FORBIDDEN:
+        if verb_of(text).upper() in FORBIDDEN:
             self.forbidden.append(text)
         reply = self._orders.carry_out(text)
-        self._answers.append(self._scribe.body([f"ID={number}&Return={reply.returned}&CMD={verb}", *reply.told]))
+        head = f"ID={number}&Return={reply.returned}&CMD={told_as(text)}"
+        self._answers.append(self._scribe.body([head, *reply.told]))
         self._done(reply.returned)
         return reply
 
