@@ -9,25 +9,29 @@ In a process of gevent's all of it waits beside the loop: posts that can't be st
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
+from iclock.domain import push_contact
 from iclock.domain.ingest import Counts, WallRange, record_punches
 from iclock.domain.push_events import keep_events
-from iclock.lines import Attendance, OperationLine
+from iclock.domain.push_people import note_people
+from iclock.domain.push_photos import keep_picture, refused_picture
+from iclock.lines import Attendance, Line, OperationLine, PictureLine, TemplateLine, Uploaded, UserLine
 from iclock.models import Terminal, TerminalPresence
-from iclock.punch import Source
+from iclock.punch import Reject, Source
 from zkbio.clock import zone
 from zkbio.pooled.storing import storing
 from zkbio.texts import in_print
 
+T = TypeVar("T", bound=Line)
 # A unit waits for its answer about so long; then it sends again, whatever became of it here.
 _PATIENCE_SECONDS: Final = 5.0
 _MOST_STAMP: Final = 40
@@ -35,12 +39,14 @@ _MOST_STAMP: Final = 40
 _WHOLE_SECONDS: Final = timedelta(seconds=2)
 _ADVANCE: Final = """
 UPDATE iclock_pushstate SET lines = lines + %(lines)s,
-    stamps = CASE WHEN %(stamp)s = '' THEN stamps ELSE stamps || jsonb_build_object(%(table)s::text, %(stamp)s::text) END
+    stamps = CASE WHEN %(stamp)s = '' THEN stamps
+        ELSE stamps || jsonb_build_object(%(table)s::text, %(stamp)s::text) END
 WHERE terminal_id = %(terminal)s"""
 
 
 def store_attendance(terminal: Terminal, attendance: Attendance, *, table: str, stamp: str) -> Counts:
     """The punches of a post. Raises django.db.Error."""
+    arrived = timezone.now()
     with _beside_the_others():
         keep_events(terminal, attendance.operations)
         counts = record_punches(
@@ -51,13 +57,57 @@ def store_attendance(terminal: Terminal, attendance: Attendance, *, table: str, 
             move_cursor=partial(_advance, terminal, table, stamp, lines=attendance.count),
             doubtful=_doubtful(terminal),
         )
+    if counts.new:
+        push_contact.note_clock(terminal, attendance.punches, arrived=arrived)
     return counts
+
+
+def store_lines(terminal: Terminal, uploaded: Uploaded, *, table: str, stamp: str) -> None:
+    """People, templates, photos and operations, and the punches among them. Raises django.db.Error and OSError.
+
+    Punches come first: they are stored even where a photo can't be. The position moves when all else is.
+    """
+    lines = uploaded.lines
+    with _beside_the_others():
+        if uploaded.punches:
+            doubtful = _doubtful(terminal)
+            record_punches(terminal, uploaded.punches, source=Source.PUSH, doubtful=doubtful)
+        keep_events(terminal, _of(OperationLine, lines))
+        note_people(terminal, _of(UserLine, lines), _of(TemplateLine, lines))
+        pictures = [keep_picture(terminal, picture) for picture in _of(PictureLine, lines)]
+        _finish(
+            terminal,
+            [*uploaded.rejects, *filter(None, pictures)],
+            move_cursor=partial(_advance, terminal, table, stamp, lines=len(uploaded.punches)),
+        )
+
+
+def store_photo(terminal: Terminal, picture: PictureLine) -> None:
+    """Raises django.db.Error and OSError."""
+    with _beside_the_others():
+        refused = keep_picture(terminal, picture)
+        if refused:
+            _finish(terminal, [refused])
+
+
+def refuse_photo(terminal: Terminal, *, reason: str, size: int) -> None:
+    """A post of a photo that can't be read. Raises django.db.Error."""
+    with _beside_the_others():
+        _finish(terminal, [refused_picture("that can't be read", reason=reason, size=size)])
 
 
 def store_events(terminal: Terminal, operations: Sequence[OperationLine]) -> None:
     """Raises django.db.Error."""
     with _beside_the_others():
         keep_events(terminal, operations)
+
+
+def _of(kind: type[T], lines: Iterable[Line]) -> list[T]:
+    return [line for line in lines if isinstance(line, kind)]
+
+
+def _finish(terminal: Terminal, rejects: Sequence[Reject], *, move_cursor: Callable[[], None] | None = None) -> None:
+    record_punches(terminal, (), source=Source.PUSH, rejects=rejects, move_cursor=move_cursor)
 
 
 @contextmanager
@@ -69,9 +119,9 @@ def _beside_the_others() -> Iterator[None]:
 
 def _advance(terminal: Terminal, table: str, stamp: str, *, lines: int) -> None:
     """The unit's own position in a table, as it told it; and how many lines of its log were acknowledged."""
-    told = {"terminal": terminal.pk, "table": table, "stamp": in_print(stamp)[:_MOST_STAMP], "lines": lines}
+    kept = in_print(stamp)[:_MOST_STAMP]
     with connection.cursor() as cursor:
-        cursor.execute(_ADVANCE, told)
+        cursor.execute(_ADVANCE, {"terminal": terminal.pk, "table": table, "stamp": kept, "lines": lines})
 
 
 def _doubtful(terminal: Terminal) -> WallRange | None:

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from threading import BoundedSemaphore
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import gevent
 from django.conf import settings
 from django.db import OperationalError, connections
 from gevent.monkey import is_module_patched
 
+T = TypeVar("T")
 MOST_STORING: Final = 2
 _LOCK_SECONDS: Final = 30.0
 
@@ -46,6 +47,14 @@ def storing(until: float) -> Iterator[None]:
     finally:
         connection.beside = connection.begun = None
         _places.release()
+
+
+def beside(call: Callable[..., T], *arguments: Any) -> T:
+    """Its outcome, of what takes long and is no statement: in a process of gevent's the loop serves the others."""
+    if not is_module_patched("threading"):
+        return call(*arguments)
+    outcome: T = _beside(call, *arguments)
+    return outcome
 
 
 def _be_patient(until: float, cursor: Any) -> None:
