@@ -140,13 +140,3 @@ class Info(NamedTuple):
     parts_of_a_face: int | None = None
     faces: int | None = None
     functions: str | None = None
-
-
-class DoorState(NamedTuple):
-    """How a unit's doors are, in its own codes."""
-
-    moment: datetime | None = None
-    sensor: str = ""
-    relay: str = ""
-    door: str = ""
-    alarm: str = ""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from iclock.lines import Attendance, DoorState, OperationLine
+from iclock.lines import Attendance, OperationLine
 from iclock.punch import Decoded, Punch, Reject
 from iclock.push.text import (
     RefusalError,
@@ -29,6 +29,8 @@ from iclock.push.text import (
 
 MOST_LINE: Final = 2_000
 STATE_UNKNOWN: Final = 255
+# Of a state, not of an event: none of the protocol's has this code.
+DOOR_ALARM: Final = -1
 
 # Somebody was let in: by a verification, a card, a password, in an open interval, as the first of the day and so on.
 # From 20 on they were refused (wrong zone, unknown card, expired, too early), or it is the door that tells of itself.
@@ -111,18 +113,22 @@ def _door_event(told: Mapping[str, str], code: int, person: str, moment: datetim
     return OperationLine(code, person, moment, values, "door")
 
 
-def read_rtstate(body: bytes) -> list[DoorState]:
-    """How the doors of a 3.x unit are; it says so again and again, so what can't be read is left out."""
-    states: list[DoorState] = []
+def read_rtstate(body: bytes, encoding: str = "utf-8") -> Attendance:
+    """How the doors of a 3.x unit are: ``time=  sensor=  relay=  alarm=  door=``, an operation where one is alarmed.
+
+    A unit says so every few seconds: the ordinary states aren't kept, and neither is what can't be read.
+    """
+    alarms: list[OperationLine] = []
     for line in lines_of(body, MOST_LINE):
-        told = {key: value[:_MOST_VALUE] for key, value in fields_of(line.decode("ascii", "replace")).items()}
         try:
-            moment = zk_moment_of(told["time"]) if told.get("time") else None
+            told = fields_of(text_of(line, MOST_LINE, encoding))
+            moment = zk_moment_of(told.get("time", ""))
         except RefusalError:
             continue
-        if told:
-            states.append(DoorState(moment, *(told.get(name, "") for name in ("sensor", "relay", "door", "alarm"))))
-    return states
+        if told.get("alarm", "").strip("0"):
+            values = tuple(told.get(name, "")[:_MOST_VALUE] for name in ("sensor", "relay", "door", "alarm"))
+            alarms.append(OperationLine(DOOR_ALARM, "", moment, values, "door"))
+    return Attendance([], [], alarms)
 
 
 def read_kept_line(raw: bytes) -> Decoded:

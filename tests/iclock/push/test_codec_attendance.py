@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from iclock.lines import Attendance, DoorState, OperationLine
+from iclock.lines import Attendance, OperationLine
 from iclock.punch import Decoded, Punch, Reject
 from iclock.push.codec import read_attlog, read_kept_line, read_querydata, read_rtlog, read_rtstate
 
@@ -148,11 +148,11 @@ def test_transactions_that_were_asked_for_are_punches_and_door_events() -> None:
     assert found.count == 3
 
 
-def test_how_doors_are_is_read_and_what_cannot_be_is_left_out() -> None:
-    body = (
-        b"time=2026-03-02 08:00:00\tsensor=01\trelay=00\talarm=0000000000000000\tdoor=01\r\n\xff\ntime=never\tdoor=1\n"
-    )
-    assert read_rtstate(body) == [DoorState(EIGHT, "01", "00", "01", "0000000000000000")]
+def test_of_how_doors_are_only_the_alarms_are_kept() -> None:
+    quiet = b"time=2026-03-02 07:59:58\tsensor=01\trelay=00\talarm=0000000000000000\tdoor=01\r\n"
+    alarmed = b"time=2026-03-02 08:00:00\tsensor=02\trelay=00\talarm=0100000000000000\tdoor=01\r\n"
+    found = read_rtstate(quiet + b"\xff\ntime=never\talarm=1\n" + alarmed)
+    assert found == Attendance([], [], [OperationLine(-1, "", EIGHT, ("02", "00", "01", "0100000000000000"), "door")])
 
 
 @pytest.mark.parametrize(
