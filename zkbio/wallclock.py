@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
 from django.core import exceptions
@@ -30,6 +30,10 @@ def parse_wall(text: str) -> datetime:
     return datetime(*(int(part or 0) for part in match.groups()))  # type: ignore[arg-type]  # noqa: DTZ001
 
 
+Taken = TypeVar("Taken", datetime, datetime | None)
+Given = TypeVar("Given", datetime, datetime | None)
+
+
 class WallClockFormField(forms.Field):
     """The form side: text in, naive datetime out."""
 
@@ -44,7 +48,7 @@ class WallClockFormField(forms.Field):
             raise forms.ValidationError(_MESSAGE, code="invalid", params={"value": value}) from error
 
 
-class WallClockField(models.Field[datetime, datetime]):
+class WallClockField(models.Field[Taken, Given]):
     """A column of type ``timestamp`` that takes and gives naive datetimes only."""
 
     description = "Wall-clock date and time"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
 
@@ -13,7 +14,9 @@ from django.db.models.functions import Now
 
 from iclock.models.command import TerminalCommand
 from iclock.models.enrolment import Enrolment
+from iclock.models.person import inside
 from iclock.models.terminal import Terminal
+from personnel.models.scope import scope_of
 from zkbio.wallclock import WallClockField
 
 
@@ -76,8 +79,8 @@ class PushState(models.Model):
 
 class PushCommandQuerySet(models.QuerySet["PushCommand"]):
     def visible_to(self, user: Any) -> PushCommandQuerySet:
-        """Those to terminals that ``user`` may see."""
-        return self.filter(terminal__in=Terminal.objects.visible_to(user).order_by())
+        """Those within the limits of ``user``: at terminals, and of people, that they may see."""
+        return self.filter(inside(scope_of(user)))
 
     def open(self) -> PushCommandQuerySet:
         """Not over yet: waiting, or handed out and unanswered."""
@@ -143,7 +146,8 @@ class PushCommand(models.Model):
 
 class TerminalEventQuerySet(models.QuerySet["TerminalEvent"]):
     def visible_to(self, user: Any) -> TerminalEventQuerySet:
-        return self.filter(terminal__in=Terminal.objects.visible_to(user).order_by())
+        """Those within the limits of ``user``: at terminals, and of people, that they may see."""
+        return self.filter(inside(scope_of(user), code="person"))
 
 
 class TerminalEvent(models.Model):
@@ -157,7 +161,9 @@ class TerminalEvent(models.Model):
     source = models.CharField(max_length=4, choices=Source.choices)
     code = models.IntegerField()
     person = models.CharField("user id", max_length=24, blank=True)
-    moment = WallClockField(null=True, help_text="The terminal's wall clock, as it said it.")
+    moment: WallClockField[datetime | None, datetime | None] = WallClockField(
+        null=True, help_text="The terminal's wall clock, as it said it."
+    )
     values = ArrayField(models.CharField(max_length=64), default=list)
     received_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -182,7 +188,8 @@ class TerminalEvent(models.Model):
 
 class TerminalPhotoQuerySet(models.QuerySet["TerminalPhoto"]):
     def visible_to(self, user: Any) -> TerminalPhotoQuerySet:
-        return self.filter(terminal__in=Terminal.objects.visible_to(user).order_by())
+        """Those within the limits of ``user``: at terminals, and of people, that they may see."""
+        return self.filter(inside(scope_of(user)))
 
 
 class TerminalPhoto(models.Model):
@@ -197,7 +204,9 @@ class TerminalPhoto(models.Model):
     terminal = models.ForeignKey(Terminal, models.CASCADE, related_name="photos")
     emp_code = models.CharField("user id", max_length=24, blank=True)
     kind = models.CharField(max_length=7, choices=Kind.choices)
-    taken = WallClockField(null=True, help_text="The terminal's wall clock, as it said it.")
+    taken: WallClockField[datetime | None, datetime | None] = WallClockField(
+        null=True, help_text="The terminal's wall clock, as it said it."
+    )
     file = models.CharField(max_length=80, editable=False)
     digest = models.CharField(
         max_length=64, editable=False, help_text="Keyed, of what was sent: sent twice, kept once."

@@ -17,7 +17,7 @@ from django.http import HttpRequest, HttpResponseBase
 from iclock.push.urls import PATH
 from iclock.push.views import serve
 
-_PATH: Final = re.compile(PATH)
+_PATH: Final = re.compile(PATH, re.IGNORECASE)
 
 
 class PushMiddleware:

@@ -10,6 +10,6 @@ from iclock.push.views import VERBS, serve
 
 _VERBS: Final = "|".join(sorted(VERBS))
 # A unit's address is entered by hand, and firmware adds a slash of its own.
-PATH: Final = rf"^(?:p/+(?P<secret>[^/]+)/+)?(?i:iclock)/+(?P<verb>(?i:{_VERBS}))(?i:\.aspx)?/*$"
+PATH: Final = rf"^(?:p/+(?P<secret>[^/]+)/+)?iclock/+(?P<verb>{_VERBS})(?:\.aspx)?/*$"
 
 urlpatterns = [re_path(PATH, serve, name="push")]
