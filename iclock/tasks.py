@@ -9,7 +9,20 @@ from contextlib import contextmanager
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
-from iclock.domain import alarm_mail, alarms, biodata, commands, enrolments, history, push_contact, quarantine
+from iclock.domain import (
+    alarm_mail,
+    alarms,
+    biodata,
+    commands,
+    enrolments,
+    history,
+    push_contact,
+    push_feeding,
+    push_orders,
+    push_reconciling,
+    push_reloading,
+    quarantine,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -89,6 +102,34 @@ def purge_released() -> None:
     """Forget quarantined records that became punches long ago."""
     with _told_in_a_sentence():
         quarantine.purge_released()
+
+
+@shared_task(name="iclock.feed_push")
+def feed_push() -> None:
+    """Queue what is due for terminals that dial."""
+    with _told_in_a_sentence():
+        push_feeding.feed_due()
+
+
+@shared_task(name="iclock.compare_push")
+def compare_push() -> None:
+    """Find out whether all of the logs of terminals that dial is here."""
+    with _told_in_a_sentence():
+        push_reconciling.compare_due()
+
+
+@shared_task(name="iclock.reload_push")
+def reload_push() -> None:
+    """Have terminals that dial ask for what they should be told by now."""
+    with _told_in_a_sentence():
+        push_reloading.reload_due()
+
+
+@shared_task(name="iclock.purge_push_orders")
+def purge_push_orders() -> None:
+    """Forget old orders to terminals that dial."""
+    with _told_in_a_sentence():
+        push_orders.purge_orders()
 
 
 @contextmanager

@@ -68,6 +68,8 @@ PUSH_LEASE_SECONDS = env.number("PUSH_LEASE_SECONDS", 60, low=2, high=3_600)
 PUSH_VERIFY_MINUTES = env.number("PUSH_VERIFY_MINUTES", 15, low=1, high=1_440)
 # How long the photos that units take are kept.
 PHOTO_DAYS = env.number("PHOTO_DAYS", 365, low=1, high=36_500)
+# Where terminals dial to, if not where everything else is served; what is entered on a unit says so.
+PUSH_PORT = env.number("PUSH_PORT", 0, low=0, high=65_535)
 # What this process serves: everything, or only what people and programs ask for, or only terminals that dial.
 SERVE = env.choice("SERVE", "all", ("all", "web", "push"))
 JWT_LIFE_HOURS = env.number("JWT_LIFE_HOURS", 24, low=1, high=8_760)
@@ -281,6 +283,14 @@ CELERY_BEAT_SCHEDULE = {
     "purge-intents": {"task": "iclock.purge_intents", "schedule": 3600, "options": {"expires": 3600}},
     # Hourly, because a beat that is restarted every day never comes to what is due after one.
     "forget-templates": {"task": "iclock.forget_templates", "schedule": 3600, "options": {"expires": 3600}},
+    "feed-push": {
+        "task": "iclock.feed_push",
+        "schedule": PUSH_FEED_SECONDS,
+        "options": {"expires": PUSH_FEED_SECONDS * 2},
+    },
+    "compare-push": {"task": "iclock.compare_push", "schedule": 5, "options": {"expires": 10}},
+    "reload-push": {"task": "iclock.reload_push", "schedule": 60, "options": {"expires": 60}},
+    "purge-push-orders": {"task": "iclock.purge_push_orders", "schedule": 3600, "options": {"expires": 3600}},
     "purge-commands": {"task": "iclock.purge_commands", "schedule": 3600, "options": {"expires": 3600}},
     # What is away or to be told is so a minute later too: a tick that waited longer is not worth doing.
     "check-away": {"task": "iclock.check_away", "schedule": 60, "options": {"expires": 60}},

@@ -25,6 +25,7 @@ from iclock.domain.history import purge
 from iclock.domain.marks import hold_terminals
 from iclock.domain.plan import Intent
 from iclock.domain.push_admission import is_ambiguous
+from iclock.domain.push_contact import note_options
 from iclock.domain.push_written import Prepared
 from iclock.lines import Answer, Answers
 from iclock.models import Enrolment, PushCommand, PushState, Terminal, TerminalCommand
@@ -53,7 +54,8 @@ ONCE: Final = [kind for kind in Kind if not orders.is_repeatable(kind)]
 
 _LIFE: Final = timedelta(days=1)
 _LONGEST: Final = 300
-# Of a count.
+# How many punches a unit has, by what it tells behind an answer.
+_COUNTS: Final[Mapping[Kind, str]] = {Kind.VERIFY_SUM: "attlogsum", Kind.INFO: "transactioncount"}
 _DIGITS: Final = 12
 _CANCELLED_THERE: Final = 6
 _ASKED_FOR_IT: Final = "The terminal was told to ask for the finger: it goes on the sensor three times."
@@ -110,6 +112,8 @@ def note_answers(terminal: Terminal, told: Answers | Iterable[Answer]) -> None:
             push_written.note_answered(terminal, of_people)
         for row, answer in answered:
             _finish(row, answer)
+            if row.kind == Kind.INFO and answer.told:
+                note_options(terminal, answer.told)
         _settle_wishes([row for row, _ in answered])
 
 
@@ -214,7 +218,7 @@ def _hand_out(terminal: Terminal, state: PushState, rows: Sequence[PushCommand])
     if not batch:
         return b""
     carry([prepared[pk].intent for pk, _ in batch if pk in prepared])
-    sent = [json.dumps(prepared[pk].sent) if pk in prepared else "{}" for pk, _ in batch]
+    sent = [json.dumps(prepared[pk].sent if pk in prepared else {"lines": state.lines}) for pk, _ in batch]
     with connection.cursor() as cursor:
         lease = settings.PUSH_LEASE_SECONDS
         cursor.execute(_HAND_OUT, {"ids": [pk for pk, _ in batch], "sent": sent, "lease": lease})
@@ -302,15 +306,15 @@ def _finish(row: PushCommand, answer: Answer) -> None:
     if row.state != State.CANCELLED:
         row.state = State.DONE if done else State.FAILED
     row.returned, row.result = answer.returned, orders.return_in_words(answer.returned, kind)[:_LONGEST]
-    if kind is Kind.VERIFY_SUM:
-        row.sent = {"sum": _sum(answer)}
+    if kind in _COUNTS:
+        row.sent = {**row.sent, "sum": _count(answer, _COUNTS[kind])}
     PushCommand.objects.filter(pk=row.pk).update(
         state=row.state, returned=row.returned, result=row.result, sent=row.sent, lease_until=None, finished_at=Now()
     )
 
 
-def _sum(answer: Answer) -> int | None:
-    told = next((value for key, value in answer.told.items() if key.lower() == "attlogsum"), "")
+def _count(answer: Answer, name: str) -> int | None:
+    told = next((value for key, value in answer.told.items() if key.strip("~").lower() == name), "")
     return int(told) if told.isdecimal() and len(told) < _DIGITS else None
 
 

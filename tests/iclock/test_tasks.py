@@ -12,13 +12,17 @@ from django.test import override_settings
 
 from iclock.tasks import (
     check_away,
+    compare_push,
     expire_enrolments,
+    feed_push,
     forget_templates,
     mail_alarms,
     purge_alarms,
     purge_enrolments,
     purge_intents,
+    purge_push_orders,
     purge_released,
+    reload_push,
     sweep_push,
 )
 from tests.post import Inbox, mail_server
@@ -30,13 +34,17 @@ from zkbio.celery import app
     "task",
     [
         check_away,
+        compare_push,
         expire_enrolments,
+        feed_push,
         forget_templates,
         mail_alarms,
         purge_alarms,
         purge_enrolments,
         purge_intents,
+        purge_push_orders,
         purge_released,
+        reload_push,
         sweep_push,
     ],
 )
@@ -49,7 +57,7 @@ def test_a_database_that_does_not_answer_is_one_sentence(
     try:
         with mail_server(Inbox()), other.cursor() as theirs, connection.cursor() as ours:
             tables = "iclock_alarm, iclock_biodata, iclock_enrolment, iclock_personintent, iclock_quarantinedrecord"
-            tables += ", iclock_terminalpresence"
+            tables += ", iclock_terminalpresence, iclock_pushcommand"
             theirs.execute(f"LOCK TABLE {tables}")
             ours.execute("SET lock_timeout = '20ms'")
             task()
