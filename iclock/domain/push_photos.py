@@ -112,11 +112,11 @@ def _store(terminal: Terminal, picture: PictureLine, photo: bytes, digest: str) 
 def _stored(photo: bytes, uuid: UUID) -> Iterator[str]:
     """Without the file's row, when the block fails, there is no file either."""
     sealed = ContentFile(crypto.seal(photo, table=_TABLE, row=uuid))
-    name = default_storage.save(f"{_FOLDER}/{token_hex(16)}.bin", sealed)
+    name = f"{_FOLDER}/{token_hex(16)}.bin"
     try:
-        yield name
+        yield default_storage.save(name, sealed)
     except BaseException:
-        default_storage.delete(name)
+        default_storage.delete(name)  # also what a full disk left of it
         raise
 
 
