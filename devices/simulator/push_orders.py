@@ -142,7 +142,7 @@ class Orders:
         user_id = told.get("pin")
         users = [user for user in self.state.users() if user_id in (None, user.user_id)]
         fingers = [(user.user_id, finger) for user in users for finger in self._fingers(user)]
-        bios = [bio for user in users for bio in self.album.bios_of(user.user_id)]
+        bios = [bio for user in users for bio in self.album.bios_of(user.user_id) if self.generation.biodata]
         scribe = self.scribe
         if self.generation.access:
             self.upload("user", [scribe.queried_user(user) for user in users])

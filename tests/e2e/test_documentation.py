@@ -129,9 +129,11 @@ def test_templates_can_be_backed_up_and_restored(launch: Launch, gate: Simulated
     assert "\nRestored: 0 new, 0 replaced, " in done.stdout
 
 
-def test_the_simulators_command_starts_a_terminal(tmp_path: Path) -> None:
-    (script,) = [script for script in commands("docs/devices.md") if "devices.simulator" in script]
-    words = script.replace("4370", str(free_port())).split()
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_simulators_commands_start_terminals(number: int) -> None:
+    listening_and_dialling = [script for script in commands("docs/devices.md") if "devices.simulator" in script]
+    assert len(listening_and_dialling) == 2
+    words = listening_and_dialling[number].replace("4370", str(free_port())).replace("8097", str(free_port())).split()
 
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
