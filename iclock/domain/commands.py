@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 from iclock.domain.history import purge
 from iclock.domain.marks import hold_terminals
 from iclock.domain.terminals import call_terminals
-from iclock.models import Terminal, TerminalCommand
+from iclock.models import PushCommand, PushState, Terminal, TerminalCommand
 from iclock.models.command import LIFE
 
 Kind = TerminalCommand.Kind
@@ -68,6 +68,7 @@ def clear_commands(terminals: Iterable[Terminal], *, user: Any) -> None:
     """Cancel what waits for these terminals, and leave a command that says how much that was."""
     with transaction.atomic():
         ids = hold_terminals(terminal.pk for terminal in terminals)
+        _cancel_orders(ids)
         cancelled = Counter(_end(TerminalCommand.objects.filter(terminal__in=ids, state=State.QUEUED), *_CANCEL))
         TerminalCommand.objects.bulk_create(
             TerminalCommand(
@@ -132,6 +133,13 @@ def as_of_now(commands: QuerySet[TerminalCommand]) -> QuerySet[TerminalCommand]:
             When(_OVERDUE, then=Value(EXPIRED)), When(_GIVEN_UP, then=Value(UNANSWERED)), default=F("result")
         ),
     )
+
+
+def _cancel_orders(ids: list[int]) -> None:
+    """What waits for those that dial and is no part of bringing their people up to date, which begins anew anyway."""
+    list(PushState.objects.select_for_update(no_key=True).filter(terminal__in=ids).order_by("pk").values_list("pk"))
+    waiting = PushCommand.objects.filter(terminal__in=ids, state=PushCommand.State.QUEUED, intent="", enrolment=None)
+    waiting.update(state=PushCommand.State.CANCELLED, result=CANCELLED, finished_at=Now())
 
 
 def _end(commands: QuerySet[TerminalCommand], state: str, sentence: str) -> list[int]:
