@@ -17,8 +17,10 @@ from iclock.domain import (
     enrolments,
     history,
     push_contact,
+    push_events,
     push_feeding,
     push_orders,
+    push_photos,
     push_reconciling,
     push_reloading,
     quarantine,
@@ -123,6 +125,20 @@ def reload_push() -> None:
     """Have terminals that dial ask for what they should be told by now."""
     with _told_in_a_sentence():
         push_reloading.reload_due()
+
+
+@shared_task(name="iclock.purge_terminal_events")
+def purge_terminal_events() -> None:
+    """Forget what happened at terminals long ago."""
+    with _told_in_a_sentence():
+        push_events.purge_events()
+
+
+@shared_task(name="iclock.purge_terminal_photos")
+def purge_terminal_photos() -> None:
+    """Forget old photos of terminals, and their files."""
+    with _told_in_a_sentence():
+        push_photos.purge_photos()
 
 
 @shared_task(name="iclock.purge_push_orders")

@@ -49,7 +49,7 @@ AREAS_INCLUDE_SUBAREAS = env.flag("AREAS_INCLUDE_SUBAREAS")
 BIOMETRIC_CONSENT = env.flag("BIOMETRIC_CONSENT")
 TEMPLATE_RETENTION_DAYS = env.number("TEMPLATE_RETENTION_DAYS", 0, low=0, high=36_500)
 # Terminals that dial (PUSH): an unknown one waits until somebody approves it, or is let in because its serial number is
-# listed; with "listed", others aren't even remembered. From other networks than these nobody is let in (empty: from all).
+# listed; with "listed", others aren't even remembered. From other networks than these nobody is let in (empty: all).
 PUSH_ADMISSION = env.choice("PUSH_ADMISSION", "pending", ("pending", "listed"))
 PUSH_SERIALS = frozenset(env.words("PUSH_SERIALS"))
 PUSH_NETWORKS = env.networks("PUSH_NETWORKS", "")
@@ -290,6 +290,8 @@ CELERY_BEAT_SCHEDULE = {
     },
     "compare-push": {"task": "iclock.compare_push", "schedule": 5, "options": {"expires": 10}},
     "reload-push": {"task": "iclock.reload_push", "schedule": 60, "options": {"expires": 60}},
+    "purge-events": {"task": "iclock.purge_terminal_events", "schedule": 3600, "options": {"expires": 3600}},
+    "purge-photos": {"task": "iclock.purge_terminal_photos", "schedule": 3600, "options": {"expires": 3600}},
     "purge-push-orders": {"task": "iclock.purge_push_orders", "schedule": 3600, "options": {"expires": 3600}},
     "purge-commands": {"task": "iclock.purge_commands", "schedule": 3600, "options": {"expires": 3600}},
     # What is away or to be told is so a minute later too: a tick that waited longer is not worth doing.

@@ -1,8 +1,9 @@
 """Punches on the lines of every generation: ATTLOG, the 3.x rtlog, and the 3.x table of transactions. Pure.
 
-An ATTLOG line is ``PIN  time  status  verify  workcode  reserved …`` with TABs between, two to many fields; the
-status is the in/out state. What is missing is 0, as the unit itself has it. Codes stay as they were told: they mean
-different things on different firmware.
+An ATTLOG line is ``PIN  time  status  verify  workcode  reserved  reserved …`` with TABs between, two to many fields;
+the status is the in/out state. Units that look at faces tell of a mask and a temperature behind the reserved fields.
+What is missing is 0, as the unit itself has it. Codes stay as they were told: they mean different things on different
+firmware.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ _LET_IN: Final = range(20)
 _KEYED: Final = re.compile(r"\s*(?:transaction[ \t]+)?\w{1,20}=", re.IGNORECASE | re.ASCII)
 _TRANSACTION: Final = re.compile(r"\s*transaction[ \t]+", re.IGNORECASE | re.ASCII)
 _MOST_VALUE: Final = 64
+_MASK: Final = re.compile(r"\d{1,3}", re.ASCII)
+_DEGREES: Final = re.compile(r"\d{1,3}(\.\d{1,4})?", re.ASCII)
+_NO_DEGREES: Final = 255
 
 
 def read_attlog(body: bytes, encoding: str = "utf-8") -> Attendance:
@@ -61,10 +65,11 @@ def decode_attlog(text: str) -> Decoded:
     fields = [field.strip() for field in text.split("\t")]
     if len(fields) < 2:
         raise RefusalError("there is no TAB in it, so no time behind a user id")
-    pin, told, status, verify, work = (*fields, "", "", "")[:5]
+    pin, told, status, verify, work, _, _, mask, warmth = (*fields, *[""] * 7)[:9]
     moment = moment_of(told)
     work_code = work if work.strip("0") else None
-    punch = Punch(pin, moment, number_of(status, "status"), number_of(verify, "verification"), work_code)
+    codes = number_of(status, "status"), number_of(verify, "verification")
+    punch = Punch(pin, moment, *codes, work_code, _mask(mask), _temperature(warmth))
     return Decoded(punch, fault_of_pin(pin))
 
 
@@ -104,7 +109,9 @@ def event_of(text: str) -> Punch | OperationLine:
         raise RefusalError(fault)
     direction = _either(told, "inoutstatus", "inoutstate")
     state = int(direction) if direction in {"0", "1"} else STATE_UNKNOWN
-    return Punch(pin, moment, state, number_of(_either(told, "verifytype", "verified"), "verification"))
+    verify = number_of(_either(told, "verifytype", "verified"), "verification")
+    mask, warmth = _mask(told.get("maskflag", "")), _temperature(told.get("temperature", ""))
+    return Punch(pin, moment, state, verify, None, mask, warmth)
 
 
 def _door_event(told: Mapping[str, str], code: int, person: str, moment: datetime) -> OperationLine:
@@ -142,6 +149,17 @@ def read_kept_line(raw: bytes) -> Decoded:
     except RefusalError as refusal:
         return Decoded(None, str(refusal))
     return Decoded(event) if isinstance(event, Punch) else Decoded(None, "the event is no punch")
+
+
+def _mask(text: str) -> int | None:
+    """As the unit codes it. Where something else stands there, the punch counts all the same."""
+    return int(text) if _MASK.fullmatch(text) else None
+
+
+def _temperature(text: str) -> float | None:
+    """In degrees of the unit's choosing; 0 and 255 are none."""
+    degrees = float(text) if _DEGREES.fullmatch(text) else 0.0
+    return degrees if 0 < degrees < _NO_DEGREES else None
 
 
 def _either(told: Mapping[str, str], name: str, other: str) -> str:

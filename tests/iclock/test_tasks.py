@@ -22,6 +22,8 @@ from iclock.tasks import (
     purge_intents,
     purge_push_orders,
     purge_released,
+    purge_terminal_events,
+    purge_terminal_photos,
     reload_push,
     sweep_push,
 )
@@ -44,6 +46,8 @@ from zkbio.celery import app
         purge_intents,
         purge_push_orders,
         purge_released,
+        purge_terminal_events,
+        purge_terminal_photos,
         reload_push,
         sweep_push,
     ],
@@ -57,7 +61,7 @@ def test_a_database_that_does_not_answer_is_one_sentence(
     try:
         with mail_server(Inbox()), other.cursor() as theirs, connection.cursor() as ours:
             tables = "iclock_alarm, iclock_biodata, iclock_enrolment, iclock_personintent, iclock_quarantinedrecord"
-            tables += ", iclock_terminalpresence, iclock_pushcommand"
+            tables += ", iclock_terminalpresence, iclock_pushcommand, iclock_terminalevent, iclock_terminalphoto"
             theirs.execute(f"LOCK TABLE {tables}")
             ours.execute("SET lock_timeout = '20ms'")
             task()

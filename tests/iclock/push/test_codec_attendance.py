@@ -28,7 +28,10 @@ RTLOG = (
         (b"7\t2026-03-02 08:00:00\t5\t15\t0", Punch("7", EIGHT, 5, 15)),
         (b"7\t2026-03-02 08:00:00\t5\t15\t42", Punch("7", EIGHT, 5, 15, "42")),
         (b"7\t2026-03-02 08:00:00\t255\t200\t042\t0\t0", Punch("7", EIGHT, 255, 200, "042")),
-        (b"7\t2026-03-02 08:00:00\t0\t15\t\t\t\t255\t36.6\t0\t0", Punch("7", EIGHT, 0, 15)),
+        (b"7\t2026-03-02 08:00:00\t0\t15\t\t\t\t255\t36.6\t0\t0", Punch("7", EIGHT, 0, 15, None, 255, 36.6)),
+        (b"7\t2026-03-02 08:00:00\t0\t15\t5\t\t\t1\t0.0", Punch("7", EIGHT, 0, 15, "5", 1)),
+        (b"7\t2026-03-02 08:00:00\t0\t15\t\t\t\t-1\t255", Punch("7", EIGHT, 0, 15)),
+        (b"7\t2026-03-02 08:00:00\t0\t15\t\t\t\tmask\t1e9", Punch("7", EIGHT, 0, 15)),
         (b"00042\t2026-03-02 08:00:00\t0\t1", Punch("00042", EIGHT, 0, 1)),
         (b"  7 \t 2026-03-02 08:00:00 \t 0 \t 1 ", Punch("7", EIGHT, 0, 1)),
         (b"7\t2026-3-2T8:00:00\t0\t1", Punch("7", EIGHT, 0, 1)),
@@ -105,6 +108,11 @@ def test_a_password_among_punches_is_not_kept() -> None:
 @pytest.mark.parametrize(("told", "state"), [(b"0", 0), (b"1", 1), (b"2", 255), (b"", 255), (b"15", 255)])
 def test_somebody_who_was_let_in_has_punched(told: bytes, state: int) -> None:
     assert read_rtlog(RTLOG % (b"0", told)) == Attendance([Punch("7", EIGHT, state, 15)], [])
+
+
+def test_a_mask_and_a_temperature_stand_on_lines_of_events_too() -> None:
+    line = (RTLOG % (b"0", b"1")).rstrip() + b"\tmaskflag=1\ttemperature=36.7\n"
+    assert read_rtlog(line).punches == [Punch("7", EIGHT, 1, 15, None, 1, 36.7)]
 
 
 def test_the_first_and_the_last_event_of_being_let_in_are_punches() -> None:
