@@ -37,6 +37,7 @@ from devices.simulator.faults import (
     StrayEvent,
 )
 from devices.simulator.menu import Menu
+from devices.simulator.push_desk import Carried
 from devices.simulator.push_dialer import Exchange
 from devices.simulator.push_faults import (
     CutBody,
@@ -53,7 +54,7 @@ from devices.simulator.push_faults import (
 )
 from devices.simulator.push_generation import PUSH_2_2, PUSH_2_4, PUSH_3, Generation, Habits
 from devices.simulator.push_lines import SimBio
-from devices.simulator.pusher import Carried, Pusher, Round
+from devices.simulator.pusher import Pusher, Round
 from devices.simulator.rows import bad_punch_row
 from devices.simulator.spec import SimPunch, SimTemplate, SimUser, TerminalSpec
 from devices.simulator.state import Clearing, Counts, Refused, SessionRecord

@@ -29,13 +29,13 @@ from devices.simulator.push_templates import (
 from devices.simulator.spec import SimTemplate, SimUser
 from devices.simulator.state import Clearing, Refused, TerminalState
 
-FORBIDDEN: Final = frozenset({"SHELL", "PUTFILE", "GETFILE", "UPGRADE"})
 _ALREADY_THERE: Final = 2
 _ENROLMENT_FAILED: Final = 4
 _UNLOCK_SECONDS: Final = 5.0
 _BY_COMMAND: Final = Clearing(-1, 0)
 
 Arguments = Mapping[str, str]
+Then = Literal["", "reload", "reboot"]
 Upload = Callable[[str, list[str]], None]
 
 
@@ -45,7 +45,7 @@ class Reply:
 
     returned: int = OK
     told: tuple[str, ...] = ()
-    then: Literal["", "reload", "reboot"] = ""
+    then: Then = ""
 
 
 class Orders:

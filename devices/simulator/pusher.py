@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Event, Lock, Thread
@@ -12,19 +11,18 @@ from types import TracebackType
 from typing import Final, Self
 
 from devices.simulator.push_block import (
-    MOST_COMMANDS,
     Settings,
-    read_commands,
     read_settings,
     wall_time,
     wall_time_of_rttime,
 )
-from devices.simulator.push_dialer import MOST_KEPT, Dialer, Exchange, NotTaken
+from devices.simulator.push_desk import Carried, Desk
+from devices.simulator.push_dialer import Dialer, Exchange, NotTaken
 from devices.simulator.push_diary import Album
-from devices.simulator.push_faults import PushFault, PushFaults
+from devices.simulator.push_faults import PushFaults
 from devices.simulator.push_generation import PUSH_2_4, Generation, Habits
 from devices.simulator.push_lines import Scribe, SimBio
-from devices.simulator.push_orders import FORBIDDEN, Orders, Reply, facts, told_as, verb_of
+from devices.simulator.push_orders import facts
 from devices.simulator.push_uploads import Uploads
 from devices.simulator.push_wire import Answer, NoAnswer
 from devices.simulator.state import TerminalState
@@ -32,15 +30,6 @@ from devices.simulator.terminal import SimulatedTerminal
 
 _CLOCK_TOLERANCE: Final = timedelta(seconds=2)
 _USUAL: Final = Habits()
-
-
-@dataclass(frozen=True, slots=True)
-class Carried:
-    """A command and the code that was returned for it; None: nothing ever will be."""
-
-    id: int
-    text: str
-    returned: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +58,12 @@ class Pusher:
     ) -> None:
         self.state, self.generation, self.habits = state, generation, habits
         self.settings = Settings()
-        self.commands: deque[Carried] = deque(maxlen=MOST_KEPT)
-        self.forbidden: deque[str] = deque(maxlen=MOST_KEPT)
         self.reboots = 0
         self._dialer = Dialer(state.spec.serial, url, habits)
         self._scribe = Scribe(generation, habits.code_page or state.spec.encoding, habits.line_end)
         self._uploads = Uploads(state, self._scribe, self._dialer, habits.batch)
-        self._orders = Orders(state, self._uploads.diary, self.album, self._scribe, self._answer_query)
-        self._todo: deque[tuple[int, str]] = deque(maxlen=MOST_COMMANDS)
-        self._answers: deque[bytes] = deque(maxlen=MOST_KEPT)
-        self._carried: list[Carried] = []
+        self._desk = Desk(state, self._scribe, self._dialer, self._uploads)
         self._shaken = False
-        self._counts_told: tuple[int, ...] = ()
         self._in_round = Lock()
         self._wake = Event()
         self._thread: Thread | None = None
@@ -104,6 +87,14 @@ class Pusher:
     @property
     def requests(self) -> deque[Exchange]:
         return self._dialer.requests
+
+    @property
+    def commands(self) -> deque[Carried]:
+        return self._desk.journal
+
+    @property
+    def forbidden(self) -> deque[str]:
+        return self._desk.forbidden
 
     @property
     def album(self) -> Album:
@@ -151,7 +142,7 @@ class Pusher:
         """The unit restarts: commands that it has not carried out are forgotten, it will shake hands again."""
         self.reboots += 1
         self._shaken = False
-        self._todo.clear()
+        self._desk.forget()
         if isinstance(self.state, SimulatedTerminal):
             self.state.reboot(down_for)
         self.state.disabled = False
@@ -193,7 +184,7 @@ class Pusher:
 
     def _round(self, *, heartbeat: bool, upload: bool = True) -> Round:
         with self._in_round:
-            self._dialer.round, self._carried, error = [], [], ""
+            self._dialer.round, self._desk.round, error = [], [], ""
             try:
                 self._talk(heartbeat, upload)
             except NoAnswer as lost:
@@ -201,7 +192,7 @@ class Pusher:
                 error = str(lost)
             except NotTaken as refused:
                 error = str(refused)
-            return Round(tuple(self._dialer.round), tuple(self._carried), error)
+            return Round(tuple(self._dialer.round), tuple(self._desk.round), error)
 
     def _talk(self, heartbeat: bool, upload: bool) -> None:
         """A server that doesn't take what it is told is asked for commands all the same."""
@@ -211,10 +202,20 @@ class Pusher:
         if heartbeat:
             if self.generation.access and not refused:
                 self._uploads.tell_doors()
-            self._ask()
+            self._desk.ask()
             self._obey()
         if refused:
             raise refused
+
+    def _obey(self) -> None:
+        """A reboot is answered first, if it can be; commands behind it are forgotten."""
+        then = self._desk.obey(self.faults)
+        self._shaken = self._shaken and not then
+        try:
+            self._desk.post_answers()
+        finally:
+            if then == "reboot":
+                self.reboot(self.habits.reboot_seconds)
 
     def _shake_hands(self) -> None:
         habits, generation = self.habits, self.generation
@@ -233,7 +234,7 @@ class Pusher:
             self._set_clock(wall_time(answer.date, self.settings.time_zone))
         if generation.tells_options:
             self._dialer.post("cdata", {"table": "options"}, self._scribe.encode(",".join(self._facts())))
-        self._counts_told = ()
+        self._desk.introduce()
         self._shaken = True
 
     def _register(self) -> None:
@@ -264,74 +265,6 @@ class Pusher:
 
     def _text(self, answer: Answer) -> str:
         return answer.body.decode(self._scribe.code_page, "replace")
-
-    # Commands
-
-    def _ask(self) -> None:
-        counts = self.state.counts()
-        told = counts.users, counts.templates, counts.punches, len(self.album.bios)
-        params = {"INFO": self._info(told)} if told != self._counts_told else {}
-        answer = self._dialer.get("getrequest", params)
-        self._counts_told = told
-        room = MOST_COMMANDS - len(self._todo)
-        self._todo.extend(read_commands(self._text(answer))[:room])
-
-    def _info(self, told: Sequence[int]) -> str:
-        users, templates, punches, bios = told
-        spec, address = self.state.spec, self.state.options.get("IPAddress", "")
-        fields = (spec.firmware, users, templates, punches, address, spec.fp_version, 7, 15, bios, "111")
-        return ",".join(str(field) for field in fields)
-
-    def _obey(self) -> None:
-        if self._todo:
-            self._uploads.diary.look()
-        reply = Reply()
-        while self._todo and not reply.then:
-            faults = self.faults.strike("order", self._todo[0][1])
-            if all(fault.answers() for fault in faults):
-                reply = self._carry_out(*self._todo[0])
-            elif self._keeps_silent(faults):
-                return
-        self._shaken = self._shaken and not reply.then
-        try:
-            self._post_answers()
-        finally:
-            if reply.then == "reboot":
-                self.reboot(self.habits.reboot_seconds)
-
-    def _carry_out(self, number: int, text: str) -> Reply:
-        """The command is done once what it asked for was taken; until then it stays the next one."""
-        if verb_of(text).upper() in FORBIDDEN:
-            self.forbidden.append(text)
-        reply = self._orders.carry_out(text)
-        head = f"ID={number}&Return={reply.returned}&CMD={told_as(text)}"
-        self._answers.append(self._scribe.body([head, *reply.told]))
-        self._done(reply.returned)
-        return reply
-
-    def _keeps_silent(self, faults: Sequence[PushFault]) -> bool:
-        """The command was taken and is never answered; whether the unit reboots, with all that it had to answer."""
-        self._done(None)
-        if not any(fault.reboots() for fault in faults):
-            return False
-        self._answers.clear()
-        self.reboot(self.habits.reboot_seconds)
-        return True
-
-    def _done(self, returned: int | None) -> None:
-        carried = Carried(*self._todo.popleft(), returned)
-        self._carried.append(carried)
-        self.commands.append(carried)
-
-    def _answer_query(self, kind: str, lines: list[str]) -> None:
-        self._uploads.answer_query(kind, lines, self._todo[0][0])
-
-    def _post_answers(self) -> None:
-        answers = tuple(self._answers)
-        if answers:
-            self._dialer.post("devicecmd", {}, b"".join(answers))
-            for _ in answers:
-                self._answers.popleft()
 
 
 def _first(chosen: float | None, asked: float) -> float:
