@@ -18,10 +18,13 @@ from iclock.models import (
     Alarm,
     Biodata,
     PersonIntent,
+    PushCommand,
     QuarantinedRecord,
     Terminal,
     TerminalCommand,
+    TerminalEvent,
     TerminalPerson,
+    TerminalPhoto,
     Transaction,
 )
 from iclock.punch import Source
@@ -32,7 +35,7 @@ from zkbio.accounts.models import User
 pytestmark = pytest.mark.django_db
 
 LIMITED = [Area, Employee, Resignation, StaffToken, Terminal, TerminalCommand, Transaction, Biodata, QuarantinedRecord]
-LIMITED += [Alarm, Device, SyncRun, TerminalPerson, PersonIntent]
+LIMITED += [Alarm, Device, SyncRun, TerminalPerson, PersonIntent, PushCommand, TerminalEvent, TerminalPhoto]
 SITES = [f"admin:{model._meta.app_label}_{model._meta.model_name}" for model in LIMITED]
 
 
@@ -54,6 +57,9 @@ def make_site(name: str) -> Site:
     raise_alarm(terminal, Alarm.Kind.AWAY, name)
     TerminalPerson.objects.create(terminal=terminal, emp_code=f"9{name}", held=True, held_fields={"name": name})
     PersonIntent.objects.create(terminal=terminal, emp_code=name, kind="add", done=True)
+    PushCommand.objects.create(terminal=terminal, kind="info", result=name)
+    TerminalEvent.objects.create(terminal=terminal, source="menu", code=4, person=name)
+    TerminalPhoto.objects.create(terminal=terminal, kind="capture", emp_code=name, file=f"{name}.bin", digest=name)
     template = Biodata(employee=person, bio_type=1, bio_no=0, major_ver="10", sn=name)
     template.template = b"ridges"
     template.save()

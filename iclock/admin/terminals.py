@@ -14,12 +14,14 @@ from django.utils.safestring import SafeString
 
 from iclock.admin.clearing import clear_log, may_clear_log
 from iclock.admin.health import HealthAdmin, OpenAlarmFilter, PeopleFilter, StateFilter
+from iclock.admin.push import PushActions, PushInline, PushStateForm
 from iclock.admin.usb import UsbImportPage
 from iclock.domain.commands import Kind, clear_commands, queue_commands
 from iclock.domain.comparing import compare_now
 from iclock.domain.health import grouped
 from iclock.domain.leaving import Decided, count_leaving
 from iclock.domain.marks import mark
+from iclock.domain.push_secrets import set_key
 from iclock.domain.terminals import (
     approve_terminals,
     block_terminals,
@@ -29,10 +31,25 @@ from iclock.domain.terminals import (
     remove_terminals,
 )
 from iclock.domain.unknown_people import judge_strangers
-from iclock.models import Alarm, Enrolment, PersonIntent, Terminal, TerminalCommand, TerminalPerson
+from iclock.models import (
+    Alarm,
+    Enrolment,
+    PersonIntent,
+    PushCommand,
+    Terminal,
+    TerminalCommand,
+    TerminalEvent,
+    TerminalPerson,
+    TerminalPhoto,
+)
 from zkbio.admin import VisibleRelatedFilter
 
 _PER_PAGE: Final = 100
+# What hangs on a terminal and goes with it.
+_HANGING: Final = (
+    *(TerminalCommand, Alarm, TerminalPerson, PersonIntent, Enrolment),
+    *(PushCommand, TerminalEvent, TerminalPhoto),
+)
 
 
 class TerminalForm(forms.ModelForm[Terminal]):
@@ -68,7 +85,7 @@ class TerminalForm(forms.ModelForm[Terminal]):
 
 
 @admin.register(Terminal)
-class TerminalAdmin(UsbImportPage, HealthAdmin):
+class TerminalAdmin(PushActions, UsbImportPage, HealthAdmin):
     form = TerminalForm
     list_display = (
         "alias",
@@ -100,7 +117,10 @@ class TerminalAdmin(UsbImportPage, HealthAdmin):
     search_fields = ("alias", "sn", "ip_address", "terminal_name", "fw_ver")
     search_help_text = "A name, a serial number, an address, a model or a firmware, or a part of it."
     autocomplete_fields = ("area",)
-    actions = ("read_now", "compare_people", "reboot", "cancel_waiting", "approve", "block", clear_log)
+    actions = (
+        *("read_now", "compare_people", "reboot", "cancel_waiting", "approve", "block", clear_log),
+        *PushActions.push_actions,
+    )
     readonly_fields = (
         *HealthAdmin.presence,
         "dialled_as",
@@ -129,6 +149,9 @@ class TerminalAdmin(UsbImportPage, HealthAdmin):
         """The serial number is what punches are joined by."""
         return (*self.readonly_fields, "sn") if obj else self.readonly_fields
 
+    def get_inlines(self, request: HttpRequest, obj: Terminal | None) -> Any:
+        return [PushInline] if hasattr(obj, "push") else []
+
     def get_fieldsets(self, request: HttpRequest, obj: Terminal | None = None) -> Any:
         if obj is None:
             return self.entered
@@ -147,11 +170,18 @@ class TerminalAdmin(UsbImportPage, HealthAdmin):
         if not {"direction", "strangers"}.isdisjoint(form.changed_data):
             judge_strangers(obj)
 
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        super().save_formset(request, form, formset, change)
+        for push in formset.forms:
+            typed = push.cleaned_data.get("comm_key") if isinstance(push, PushStateForm) else ""
+            if typed or push.cleaned_data.get("clear_comm_key"):
+                set_key(form.instance, typed or "", actor=request)
+
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """What hangs on a terminal goes with it, though no hand deletes it piece by piece; its punches stay."""
         terminals = list(objs)
         counts = {Terminal._meta.verbose_name_plural: len(terminals)}
-        for model in (TerminalCommand, Alarm, TerminalPerson, PersonIntent, Enrolment):
+        for model in _HANGING:
             counts[model._meta.verbose_name_plural] = model._default_manager.filter(terminal__in=terminals).count()
         missing = set() if self.has_delete_permission(request) else {Terminal._meta.verbose_name}
         return [str(terminal) for terminal in terminals], counts, missing, []

@@ -8,10 +8,10 @@ from zkbio.accounts.domain.groups import share
 
 _READ: Final = (
     *("terminal", "transaction", "biodata", "terminalcommand", "alarm", "enrolment"),
-    *("terminalperson", "personintent"),
+    *("terminalperson", "personintent", "pushcommand", "terminalevent"),
 )
 
 
 def share_after_migrate(*, using: str = "default", **_signal: Any) -> None:
-    """Deleting punches, clearing terminals and reading templates are given by name only."""
+    """Deleting punches, clearing terminals, reading templates and seeing photos are given by name only."""
     share("iclock", read=_READ, write=("terminal",), using=using)

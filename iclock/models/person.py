@@ -13,12 +13,15 @@ from personnel.models import Employee
 from personnel.models.scope import Scope, scope_of
 
 
-def _inside(scope: Scope) -> Q:
-    """Rows at terminals within ``scope``, but not of employees outside of it. Who is unknown here is shown."""
+def inside(scope: Scope, *, code: str = "emp_code") -> Q:
+    """Rows at terminals within ``scope``, but not of employees outside of it. Who is unknown here is shown.
+
+    ``code`` is the column that says whose they are.
+    """
     if scope.unlimited:
         return Q()
     hidden = Employee.objects.exclude(pk__in=Employee.objects.within(scope).order_by().values("pk"))
-    shown = Q(~Exists(hidden.filter(emp_code=OuterRef("emp_code"))))
+    shown = Q(~Exists(hidden.filter(emp_code=OuterRef(code))))
     return shown if scope.areas is None else shown & Q(terminal__area__in=scope.areas)
 
 
@@ -29,7 +32,7 @@ class TerminalPersonQuerySet(models.QuerySet["TerminalPerson"]):
 
     def within(self, scope: Scope) -> TerminalPersonQuerySet:
         """Those on terminals within ``scope`` who aren't employees outside of it."""
-        return self.filter(_inside(scope))
+        return self.filter(inside(scope))
 
     def unknown(self) -> TerminalPersonQuerySet:
         """On the unit, though nobody put them there and they don't belong on it."""
@@ -83,7 +86,7 @@ class TerminalPerson(models.Model):
 class PersonIntentQuerySet(models.QuerySet["PersonIntent"]):
     def visible_to(self, user: Any) -> PersonIntentQuerySet:
         """Those within the limits of ``user``: at terminals, and with people, that they may see."""
-        return self.filter(_inside(scope_of(user)))
+        return self.filter(inside(scope_of(user)))
 
 
 class PersonIntent(models.Model):

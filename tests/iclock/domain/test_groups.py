@@ -21,8 +21,10 @@ def test_readers_view() -> None:
         "view_biodata",
         "view_enrolment",
         "view_personintent",
+        "view_pushcommand",
         "view_terminal",
         "view_terminalcommand",
+        "view_terminalevent",
         "view_terminalperson",
         "view_transaction",
     ]
@@ -37,8 +39,10 @@ def test_writers_change_terminals_and_neither_delete_punches_nor_clear_terminals
         "view_biodata",
         "view_enrolment",
         "view_personintent",
+        "view_pushcommand",
         "view_terminal",
         "view_terminalcommand",
+        "view_terminalevent",
         "view_terminalperson",
         "view_transaction",
     ]
