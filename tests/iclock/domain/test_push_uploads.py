@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from pathlib import Path
 from threading import Barrier
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from django.db import DatabaseError, connection
+from django.conf import settings
+from django.db import DatabaseError, connection, transaction
+from django.test import override_settings
 from django.utils import timezone
 
 from iclock.domain.ingest import ROWS_PER_TURN, Counts, record_punches
@@ -222,11 +230,55 @@ def test_operations_that_come_with_punches_are_kept_with_them(gate: Terminal) ->
     assert PushState.objects.get(terminal=gate).lines == 3
 
 
-def test_old_events_are_forgotten(gate: Terminal, settings: Any) -> None:
+@override_settings(RUN_HISTORY_DAYS=30)
+def test_old_events_are_forgotten(gate: Terminal) -> None:
     store_events(gate, [operation(1), operation(2)])
-    settings.RUN_HISTORY_DAYS = 30
     TerminalEvent.objects.filter(code=1).update(received_at=timezone.now() - timedelta(days=31))
 
     assert purge_events() == 1
 
     assert TerminalEvent.objects.get().code == 2
+
+
+def begin_posts(serial: str) -> subprocess.Popen[str]:
+    """A process of gevent's with few pooled connections, on the tests' database, ready to go."""
+    url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
+    few = {"DATABASE_URL": url, "DATABASE_POOL": "4", "DATABASE_LOCK_SECONDS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("posts.py")), serial],
+        cwd=settings.BASE_DIR,
+        env={**os.environ, **few, "PYTHONPATH": str(settings.BASE_DIR)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def go(process: subprocess.Popen[str]) -> dict[str, Any]:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    told: dict[str, Any] = json.loads(process.stdout.readline())
+    return told
+
+
+def test_a_locked_table_has_units_send_again_and_holds_up_nobody_else(gate: Terminal) -> None:
+    with begin_posts(gate.sn) as process:
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("LOCK TABLE iclock_transaction")
+                locked = go(process)
+            free = go(process)
+        finally:
+            process.kill()
+
+    assert locked["outcomes"] == ["send again"]
+    assert locked["slowest"] < 4
+    assert locked["longest"] < 0.5
+    assert free["outcomes"] == ["stored"]
+    assert Transaction.objects.count() == 6
+    assert PushState.objects.get(terminal=gate).lines == 6
