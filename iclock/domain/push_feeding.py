@@ -100,10 +100,13 @@ def feed_people(terminal: Terminal) -> None:
     """One step: what the last plan left is waited for, the list asked for, or a plan queued."""
     begun = timezone.now()
     mark = comparing.begin(terminal)
-    if _waits_for_the_last(terminal, mark) or not _is_listed(terminal, mark):
+    if _waits_for_the_last(terminal, mark):
+        return
+    remark = _listed(terminal, mark)
+    if remark is None:
         return
     mark.refresh_from_db()
-    _try_again(terminal)
+    _prepare(terminal)
     sides = placements.sides_of(terminal, room_of(terminal.push))
     policy = placements.policy_of(terminal, mark)
     intents = _without(_failed_lately(terminal), placements.intents_of(sides, policy))
@@ -111,10 +114,16 @@ def feed_people(terminal: Terminal) -> None:
     if refused:
         placements.note_outcomes(terminal, sides, refused, held={}, fingers={})
     left = _without({_what(outcome.intent) for outcome in refused}, intents)
-    questions = _questions(terminal, {intent.code for intent in left if intent.kind in TAKES})
+    asked_about = {intent.code for intent in left if intent.kind in TAKES}
+    if policy.fingers:
+        there = {code for code, row in sides.rows.items() if row.held and row.held_fingers is None}
+        asked_about |= there & sides.wanted.keys()
+    questions = _questions(terminal, asked_about)
     plan = [intent for intent in left if intent.kind not in TAKES][:MOST_PLANNED]
     if _enqueue(terminal, mark, plan, questions, begun=begun):
         comparing.note_plan(terminal, plan)
+        if remark:
+            comparing.note_error(terminal, remark)
         if not plan and not questions:
             counted = {"people": mark.people_there, "fingers": mark.fingers_there}
             comparing.finish(terminal, mark, **counted, fingers_read=True, complete=True)
@@ -218,27 +227,28 @@ def _waits_for_the_last(terminal: Terminal, mark: SyncMark) -> bool:
     return planned.exists()
 
 
-def _is_listed(terminal: Terminal, mark: SyncMark) -> bool:
-    """Whether the unit told who is on it, lately enough; else it is asked to, or its lines are waited for."""
+def _listed(terminal: Terminal, mark: SyncMark) -> str | None:
+    """None until the unit told who is on it, lately enough: it is asked to, or its lines are waited for. Else what is
+    to be said of that, "" for nothing."""
     state = terminal.push
     lists = PushCommand.objects.filter(terminal=terminal, kind=orders.Kind.QUERY_USERS, emp_code="")
     last = lists.order_by("-id").first()
     news = last is not None and (state.listed_at is None or last.created_at > state.listed_at)
     if last is not None and news:
         if last.state in PushCommand.OPEN:
-            return False
+            return None
         if last.state == State.DONE:
             return _conclude(terminal, last)
         if last.returned is not None:  # it doesn't know the question
-            comparing.note_error(terminal, _NOT_LISTED.format(last.result))
             _note_listed(terminal, last.created_at)
-            return True
+            return _NOT_LISTED.format(last.result)
     if not _needs_list(terminal, mark):
-        return True
+        return ""
     lately = news and last is not None and last.finished_at and last.finished_at > timezone.now() - _SOON
     if not lately:
         push_orders.queue(terminal, orders.Kind.QUERY_USERS, expires_at=Now() + _QUESTION_LIFE)
-    return False
+        push_orders.queue(terminal, orders.Kind.INFO, expires_at=Now() + _QUESTION_LIFE)  # how many there are
+    return None
 
 
 def _needs_list(terminal: Terminal, mark: SyncMark) -> bool:
@@ -254,18 +264,19 @@ def _needs_list(terminal: Terminal, mark: SyncMark) -> bool:
     return True
 
 
-def _conclude(terminal: Terminal, listing: PushCommand) -> bool:
-    """The question for the list was answered. Whether nothing of it is waited for any more."""
+def _conclude(terminal: Terminal, listing: PushCommand) -> str | None:
+    """The question for the list was answered; None while lines of it are waited for."""
     told = TerminalPerson.objects.filter(terminal=terminal, told_at__gte=listing.created_at).count()
-    Terminal.refresh_from_db(terminal, fields=["user_count", "fp_count"])
+    terminal.refresh_from_db(fields=["user_count", "fp_count"])
+    remark = ""
     if told >= terminal.user_count:
         placements.note_all_told(terminal, listing.created_at, room=room_of(terminal.push))
     elif listing.finished_at is not None and listing.finished_at > timezone.now() - _LATE:
-        return False
+        return None
     else:
-        comparing.note_error(terminal, _INCOMPLETE.format(told, terminal.user_count))
+        remark = _INCOMPLETE.format(told, terminal.user_count)
     _note_listed(terminal, listing.created_at)
-    return True
+    return remark
 
 
 def _note_listed(terminal: Terminal, at: datetime) -> None:
@@ -275,14 +286,21 @@ def _note_listed(terminal: Terminal, at: datetime) -> None:
     SyncMark.objects.filter(terminal=terminal).update(people_there=terminal.user_count, fingers_there=terminal.fp_count)
 
 
-def _try_again(terminal: Terminal) -> None:
-    """What was refused a while ago is part of the plan again."""
+def _prepare(terminal: Terminal) -> None:
+    """What was refused a while ago is part of the plan again; who was asked about has the fingers that were told."""
+    asked = PushCommand.objects.filter(
+        terminal=terminal, kind=orders.Kind.QUERY_USERS, state=State.DONE, created_at__gt=Now() - _QUESTION_LIFE
+    )
     with transaction.atomic():
         SyncMark.objects.select_for_update(no_key=True).filter(terminal=terminal).first()
-        waited = TerminalPerson.objects.filter(terminal=terminal, retry_at__lte=Now())
+        waited = Q(retry_at__lte=Now())
+        answered = Q(held=True, held_fingers__isnull=True, emp_code__in=asked.exclude(emp_code="").values("emp_code"))
+        mine = TerminalPerson.objects.filter(waited | answered, terminal=terminal)
         # In the order in which whoever reconciles a terminal writes them.
-        locked = waited.order_by(Collate("emp_code", "C")).select_for_update(no_key=True)
-        TerminalPerson.objects.filter(pk__in=[row.pk for row in locked.only("pk")]).update(retry_at=None)
+        locked = mine.order_by(Collate("emp_code", "C")).select_for_update(no_key=True)
+        rows = TerminalPerson.objects.filter(pk__in=[row.pk for row in locked.only("pk")])
+        rows.filter(answered).update(held_fingers={})
+        rows.filter(waited).update(retry_at=None)
 
 
 class _Refusals:

@@ -68,10 +68,10 @@ def hire(area: Area, code: str, name: str = "Ana", **more: Any) -> Employee:
     return people.create_employee(employee, areas=[area])
 
 
-def give_finger(employee: Employee, number: int = 3) -> None:
-    Biodata.objects.create(
-        employee=employee, bio_type=Biodata.Type.FINGERPRINT, bio_no=number, major_ver="10", template=TEMPLATE
-    )
+def give_finger(employee: Employee, number: int = 3, template: bytes = TEMPLATE) -> None:
+    row = Biodata(employee=employee, bio_type=Biodata.Type.FINGERPRINT, bio_no=number, major_ver="10")
+    row.template = template
+    row.save()
 
 
 def plan(terminal: Terminal) -> list[PushCommand]:
@@ -280,13 +280,7 @@ def test_a_batch_has_at_most_200_orders_and_the_next_one_goes_on(area: Area, gat
 def test_templates_go_as_many_as_an_answer_has_room_for(area: Area, gate: Terminal) -> None:
     ana = hire(area, "7")
     for finger in range(10):
-        Biodata.objects.create(
-            employee=ana,
-            bio_type=Biodata.Type.FINGERPRINT,
-            bio_no=finger,
-            major_ver="10",
-            template=bytes([finger]) * 9000,
-        )
+        give_finger(ana, finger, bytes([finger]) * 9000)
     plan(gate)
     sizes = []
     while batch := push_orders.hand_out(gate):
