@@ -25,9 +25,10 @@ from zkbio.launcher.processes import wait_until
 from zkbio.launcher.programs import valkey_server
 from zkbio.launcher.state import ROOT, StateDir
 from zkbio.launcher.throwaway import throwaway_servers, throwaway_state
+from zkbio.launcher.trouble import LaunchError
 from zkbio.launcher.valkey import free_port
 
-ROLES = ("migrate", "web", "worker", "beat")
+ROLES = ("migrate", "web", "push", "worker", "beat")
 MODULE = "zkbio.launcher.container"
 DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -161,7 +162,17 @@ def test_the_roles_commands_are_those_of_a_start_without_containers() -> None:
     assert container.role_command("beat", options) == roles.beat_command()
 
 
-@pytest.mark.parametrize("role", ["web", "worker", "beat"])
+def test_terminals_have_a_role_of_their_own_only_if_they_have_a_port(secrets: dict[str, str]) -> None:
+    of_their_own = container.options_of({"PUSH_PORT": "8098"})
+    assert container.role_command("push", of_their_own) == roles.push_command(of_their_own)
+    assert container.web_settings(of_their_own)["SERVE"] == "web"
+    assert interpolated(SERVICES["web"]["environment"]["PUSH_PORT"], secrets) == "0"
+    assert "SERVE" not in container.web_settings(container.options_of({"PUSH_PORT": "0"}))
+    with pytest.raises(LaunchError, match="PUSH_PORT isn't set"):
+        container.role_command("push", container.options_of({}))
+
+
+@pytest.mark.parametrize("role", ["web", "push", "worker", "beat"])
 def test_each_role_has_time_to_take_its_leave_and_comes_back_after_a_fall(role: str) -> None:
     assert float(SERVICES[role]["stop_grace_period"].removesuffix("s")) > roles.STOP_SECONDS[role]
     assert SERVICES[role]["restart"] == "unless-stopped"
@@ -183,9 +194,10 @@ def test_what_is_kept_is_on_volumes() -> None:
     assert set(COMPOSE["volumes"]) == {"postgres", "redis", "media"}
 
 
-def test_only_the_web_server_can_be_reached_from_outside() -> None:
+def test_only_the_web_servers_can_be_reached_from_outside() -> None:
     assert {name: service["ports"] for name, service in SERVICES.items() if "ports" in service} == {
-        "web": ["${API_PORT:-8097}:8097"]
+        "web": ["${API_PORT:-8097}:8097"],
+        "push": ["${PUSH_PORT:-8098}:${PUSH_PORT:-8098}"],
     }
 
 

@@ -38,6 +38,12 @@ def test_an_empty_variable_counts_as_not_given(tmp_path: Path) -> None:
     assert len(made["SECRET_KEY"]) == 80
 
 
+def test_programs_know_the_port_of_terminals(tmp_path: Path) -> None:
+    ports = [environment(tmp_path, given)["PUSH_PORT"] for given in ({}, {"PUSH_PORT": ""}, {"PUSH_PORT": "8081"})]
+
+    assert ports == ["0", "0", "8081"]
+
+
 def test_a_named_address_may_be_called_by_its_name() -> None:
     assert "[2001:db8::5]" in own_names("2001:db8::5")
 

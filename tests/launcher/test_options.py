@@ -47,6 +47,8 @@ def test_the_advised_command_keeps_what_was_asked_for(
         ({"DATABASE_URL": "postgres://u:p@[::1/d"}, (), "DATABASE_URL can't be understood (Invalid IPv6 URL)"),
         ({"DATABASE_URL": "postgres://u:p@h:x/d"}, (), "DATABASE_URL can't be understood (Port could not be"),
         ({}, ("--dmeo",), "knows no '--dmeo'"),
+        ({"PUSH_PORT": "http"}, (), "PUSH_PORT=http is no port"),
+        ({"PUSH_PORT": "8097"}, (), "PUSH_PORT is API_PORT, 8097: leave it away"),
     ],
 )
 def test_a_wrong_word_is_answered_with_the_right_one(
@@ -63,6 +65,29 @@ def test_a_taken_port_is_said_with_another_one_to_take() -> None:
         port = other.getsockname()[1]
         with pytest.raises(LaunchError, match=f"Port {port} is taken .*API_PORT={port + 1}"):
             require_free_port(options_for(port))
+
+
+def test_the_port_of_terminals_is_asked_for_too_and_the_advice_keeps_the_other_one() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken, free = other.getsockname()[1], free_port()
+        options = read_options({"API_HOST": "127.0.0.1", "API_PORT": str(free), "PUSH_PORT": str(taken)})
+        with pytest.raises(LaunchError) as raised:
+            require_free_port(options)
+    remedy = f"PUSH_PORT={taken + 1} API_PORT={free} ./script/start"
+    assert str(raised.value) == f"Port {taken} is taken by another program; choose another: {remedy}"
+
+
+def test_the_advice_about_the_other_port_keeps_that_of_terminals() -> None:
+    assert read_options({"PUSH_PORT": "8081"}).command(API_PORT=8098) == "PUSH_PORT=8081 API_PORT=8098 ./script/start"
+
+
+def test_terminals_are_served_where_everything_is_unless_they_are_given_a_port() -> None:
+    for environ in ({}, {"PUSH_PORT": ""}, {"PUSH_PORT": "0"}):
+        assert (read_options(environ).push_port, read_options(environ).push_url) == (None, "http://localhost:8097/")
+    apart = read_options({"API_HOST": "10.0.0.1", "PUSH_PORT": "8081"})
+    assert (apart.push_url, apart.url) == ("http://10.0.0.1:8081/", "http://10.0.0.1:8097/")
+    inside = read_options({"API_HOST": "10.0.0.1", "PUSH_HOST": "192.168.1.1", "PUSH_PORT": "8081"})
+    assert inside.push_url == "http://192.168.1.1:8081/"
 
 
 def test_a_free_port_is_left_free() -> None:

@@ -1,4 +1,4 @@
-"""python -m zkbio.launcher.container web|worker|beat|migrate|health|secrets: one role as the process of a container.
+"""python -m zkbio.launcher.container web|push|worker|beat|migrate|health|secrets: one role as a container's process.
 
 Commands and settings are those of ./script/start; PostgreSQL, Redis and the secrets come by the environment.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from zkbio.launcher import roles, secret_file
 from zkbio.launcher.environment import own_names
-from zkbio.launcher.options import Options, read_certificate_files
+from zkbio.launcher.options import Options, read_certificate_files, read_push_port
 from zkbio.launcher.start import answers
 from zkbio.launcher.state import ROOT, StateDir
 from zkbio.launcher.trouble import LaunchError
@@ -39,9 +39,9 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
             if migrated == 0:  # a file that can't be read is told of, and stops nothing
                 subprocess.run(roles.devices_file_command(), env=dict(environ), check=False)
             return migrated
-        case ["web" | "worker" | "beat" | "migrate" as role]:
+        case ["web" | "push" | "worker" | "beat" | "migrate" as role]:
             command = role_command(role, options)
-            more = web_settings(options) if role == "web" else {}
+            more = web_settings(options) if role == "web" else roles.settings_of(role, options)
             os.execve(command[0], command, {**environ, **more})  # noqa: S606 - so that signals reach the role itself
         case ["health"]:
             return 0 if answers(options, {"ALLOWED_HOSTS": "localhost", **environ}) else 1
@@ -54,20 +54,19 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 def web_settings(options: Options) -> dict[str, str]:
     """With a certificate that can be served, where one is wanted. Raises LaunchError."""
+    settings = roles.settings_of("web", options)
     if options.certificate is None:
-        return roles.WEB_SETTINGS
+        return settings
     for remark in options.certificate.prepare(own_names(options.host)):
         print(remark, file=sys.stderr)
-    return {**roles.WEB_SETTINGS, "SECURE_COOKIES": "1"}
+    return {**settings, "SECURE_COOKIES": "1"}
 
 
 def role_command(role: str, options: Options) -> list[str]:
-    commands = {
-        "web": roles.web_command(options),
-        "worker": roles.worker_command(),
-        "beat": roles.beat_command(),
-        "migrate": [sys.executable, str(ROOT / "manage.py"), "migrate", "--noinput"],
-    }
+    migrate = [sys.executable, str(ROOT / "manage.py"), "migrate", "--noinput"]
+    commands = {**roles.commands(options), "migrate": migrate}
+    if role not in commands:
+        raise LaunchError("PUSH_PORT isn't set: without it, terminals that dial are served by the role 'web'.")
     return commands[role]
 
 
@@ -77,7 +76,14 @@ def options_of(environ: Mapping[str, str]) -> Options:
     state = StateDir(Path("/data"))
     given = {name: value for name, value in environ.items() if value.strip()}
     asked = not {"CERT_FILE", "KEY_FILE"}.isdisjoint(given)  # there is no other way of asking here
-    return Options(state=state, host=host, port=port, certificate=read_certificate_files(given, state, asked=asked))
+    return Options(
+        state=state,
+        host=host,
+        port=port,
+        push_host=host,
+        push_port=read_push_port(given.get("PUSH_PORT", "0"), port),
+        certificate=read_certificate_files(given, state, asked=asked),
+    )
 
 
 def secrets_file() -> str:

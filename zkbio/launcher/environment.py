@@ -46,6 +46,7 @@ def program_environment(
         "DEVICE_NETWORKS": device_networks(base.get("DEVICE_NETWORKS", ""), options),
         "API_HOST": options.host,
         "API_PORT": str(options.port),
+        "PUSH_PORT": str(options.push_port or 0),
         "STATE_DIR": str(state.root),
     }
 

@@ -32,18 +32,25 @@ class Options:
     redis_url: str | None = None
     demo: bool = False
     certificate: Certificate | None = None  # None: plain HTTP
+    push_host: str = "0.0.0.0"  # noqa: S104
+    push_port: int | None = None  # None: terminals that dial are served with everything else
 
     @property
     def url(self) -> str:
-        host = "localhost" if self.host in WILDCARDS else self.host
-        return f"{'https' if self.certificate else 'http'}://{f'[{host}]' if ':' in host else host}:{self.port}/"
+        return f"{'https' if self.certificate else 'http'}://{_named(self.host)}:{self.port}/"
+
+    @property
+    def push_url(self) -> str:
+        """Without TLS always: many units don't speak it."""
+        return f"http://{_named(self.push_host)}:{self.push_port}/" if self.push_port else self.url
 
     def command(self, **changed: object) -> str:
         """What to type for the same start, but for these variables."""
         default = DEMO_STATE if self.demo else USUAL_STATE
-        kept = {} if self.state.root == default else {"STATE_DIR": self.state.root}
+        kept: dict[str, object] = {} if self.state.root == default else {"STATE_DIR": self.state.root}
         if self.certificate and self.certificate != usual_certificate(self.state):
             kept |= {"CERT_FILE": self.certificate.cert, "KEY_FILE": self.certificate.key}
+        kept |= {"PUSH_PORT": self.push_port} if self.push_port else {}
         words = [f"{name}={shlex.quote(str(value))}" for name, value in {**kept, **changed}.items()]
         chosen = {"--demo": self.demo, "--tls": self.certificate is not None}
         return " ".join([*words, "./script/start", *(word for word, wanted in chosen.items() if wanted)])
@@ -58,10 +65,13 @@ def read_options(environ: Mapping[str, str], arguments: Sequence[str] = ()) -> O
     given = {name: value for name, value in environ.items() if value.strip()}
     demo = "--demo" in arguments
     state = StateDir(Path(given.get("STATE_DIR", DEMO_STATE if demo else USUAL_STATE)).absolute())
+    host, port = given.get("API_HOST", Options.host), read_port(given.get("API_PORT", str(Options.port)))
     return Options(
         state=state,
-        host=given.get("API_HOST", Options.host),
-        port=read_port(given.get("API_PORT", str(Options.port))),
+        host=host,
+        port=port,
+        push_host=given.get("PUSH_HOST", host),
+        push_port=read_push_port(given.get("PUSH_PORT", "0"), port),
         admin_username=given.get("ADMIN_USERNAME"),
         admin_password=given.get("ADMIN_PASSWORD"),
         database_url=read_url("DATABASE_URL", given.get("DATABASE_URL"), ("postgres", "postgresql")),
@@ -87,10 +97,20 @@ def read_certificate_files(given: Mapping[str, str], state: StateDir, *, asked: 
     )
 
 
-def read_port(text: str) -> int:
+def read_port(text: str, name: str = "API_PORT") -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
-        raise LaunchError(f"API_PORT={text} is no port; use one from 1 to 65535: API_PORT=8098 ./script/start")
+        raise LaunchError(f"{name}={text} is no port; use one from 1 to 65535: {name}=8098 ./script/start")
     return int(text)
+
+
+def read_push_port(text: str, port: int) -> int | None:
+    """0 is none of its own."""
+    if text == "0":
+        return None
+    own = read_port(text, "PUSH_PORT")
+    if own == port:
+        raise LaunchError(f"PUSH_PORT is API_PORT, {port}: leave it away, and terminals are served there too.")
+    return own
 
 
 def read_url(name: str, url: str | None, schemes: tuple[str, ...]) -> str | None:
@@ -107,27 +127,41 @@ def read_url(name: str, url: str | None, schemes: tuple[str, ...]) -> str | None
 
 
 def require_free_port(options: Options) -> None:
-    """Binds the address and lets go of it again: says in words what the web server would only log."""
-    remedy = options.command(API_PORT=options.port + 1 if 1024 <= options.port < 65535 else 8097)
-    host = options.host.strip("[]")
+    """Binds each address and lets go of it again: says in words what the web server would only log."""
+    _require_free("API", options.host, options.port, options)
+    if options.push_port is not None:
+        _require_free("PUSH", options.push_host, options.push_port, options)
+
+
+def _require_free(whose: str, bound: str, port: int, options: Options) -> None:
+    others = {"API_PORT": options.port} if whose == "PUSH" and options.port != Options.port else {}
+    free = port + 1 if 1024 <= port < 65535 else 8097
+    remedy = options.command(**others, **{f"{whose}_PORT": free})
+    host = bound.strip("[]")
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, options.port, type=socket.SOCK_STREAM)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
             listener.listen(1)
     except socket.gaierror as error:
-        raise LaunchError(f"API_HOST={host} is no address of this machine; API_HOST=0.0.0.0 means all.") from error
+        sentence = f"{whose}_HOST={host} is no address of this machine; {whose}_HOST=0.0.0.0 means all."
+        raise LaunchError(sentence) from error
     except OSError as error:
-        raise LaunchError(port_sentence(error, options, remedy)) from error
+        raise LaunchError(port_sentence(error, whose, bound, port, remedy)) from error
 
 
-def port_sentence(error: OSError, options: Options, remedy: str) -> str:
+def port_sentence(error: OSError, whose: str, host: str, port: int, remedy: str) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"Port {options.port} is taken by another program; choose another: {remedy}"
+        return f"Port {port} is taken by another program; choose another: {remedy}"
     if error.errno in {errno.EACCES, errno.EPERM}:
-        return f"Ports below 1024 are root's, and {options.port} was asked for; choose another: {remedy}"
-    return f"API_HOST={options.host} is no address of this machine ({error.strerror}); API_HOST=0.0.0.0 means all."
+        return f"Ports below 1024 are root's, and {port} was asked for; choose another: {remedy}"
+    return f"{whose}_HOST={host} is no address of this machine ({error.strerror}); {whose}_HOST=0.0.0.0 means all."
+
+
+def _named(host: str) -> str:
+    name = "localhost" if host in WILDCARDS else host
+    return f"[{name}]" if ":" in name and not name.startswith("[") else name
 
 
 def require_database(url: str) -> None:

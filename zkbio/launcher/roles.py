@@ -18,23 +18,54 @@ WEB_WORKERS = 2
 # Connections a process (the Celery worker opens one for a visit), and for how long one query may hold it up.
 WEB_SETTINGS = {"DATABASE_POOL": "20", "DATABASE_LOCK_SECONDS": "2", "DATABASE_STATEMENT_SECONDS": "15"}
 WORKER_THREADS = 50
+PLAIN = ("--config", "python:zkbio.launcher.leaving")
 BARE = {**ENVIRON, "PYTHONUNBUFFERED": "1"}  # the simulator plays other people's hardware: it gets none of our secrets
 DEMO_TERMINALS = 4
 DEMO_PEOPLE = 36
 DEMO_SEED = 7  # the same people at every start
-NAMES = {"simulator": "Simulated terminals", "beat": "Celery beat", "worker": "Celery worker", "web": "Web server"}
-STOP_SECONDS = {"simulator": 1.0, "beat": 2.0, "worker": 6.0, "web": 5.0}
+NAMES = {
+    "simulator": "Simulated terminals",
+    "beat": "Celery beat",
+    "worker": "Celery worker",
+    "push": "Web server for terminals",
+    "web": "Web server",
+}
+STOP_SECONDS = {"simulator": 1.0, "beat": 2.0, "worker": 6.0, "push": 5.0, "web": 5.0}
+
+
+def commands(options: Options) -> dict[str, list[str]]:
+    """What runs, in the order in which it is started; terminals have a web server of their own if they have a port."""
+    push = {"push": push_command(options)} if options.push_port else {}
+    return {"web": web_command(options), **push, "worker": worker_command(), "beat": beat_command()}
+
+
+def settings_of(role: str, options: Options) -> dict[str, str]:
+    """Those that only this role is given: with a port of their own, terminals are served there and there only."""
+    if role not in {"web", "push"}:
+        return {}
+    return {**WEB_SETTINGS, **({"SERVE": role} if options.push_port else {})}
 
 
 def web_command(options: Options) -> list[str]:
-    host = f"[{options.host.strip('[]')}]" if ":" in options.host else options.host
+    ending = tls_words(options.certificate) if options.certificate else PLAIN
+    return [*gunicorn(options.host, options.port), *ending]
+
+
+def push_command(options: Options) -> list[str]:
+    """Plain HTTP, whatever the other web server speaks: many units know nothing else."""
+    if options.push_port is None:
+        raise ValueError("Terminals have no port of their own.")
+    return [*gunicorn(options.push_host, options.push_port), *PLAIN]
+
+
+def gunicorn(bound: str, port: int) -> list[str]:
+    host = f"[{bound.strip('[]')}]" if ":" in bound else bound
     return [
-        *(sys.executable, "-m", "gunicorn", "zkbio.wsgi:application", "--bind", f"{host}:{options.port}"),
+        *(sys.executable, "-m", "gunicorn", "zkbio.wsgi:application", "--bind", f"{host}:{port}"),
         *("--worker-class", "gevent", "--workers", str(WEB_WORKERS), "--worker-connections", "1000"),
         *("--timeout", "120", "--graceful-timeout", "4", "--keep-alive", "5"),
         *("--limit-request-line", "8190", "--limit-request-fields", "100", "--limit-request-field_size", "8190"),
         *("--log-level", "warning", "--no-control-socket"),
-        *(tls_words(options.certificate) if options.certificate else ("--config", "python:zkbio.launcher.leaving")),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import http
 import http.client
 import os
 import secrets
@@ -10,7 +11,7 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from zkbio.launcher import demo, roles
@@ -72,13 +73,18 @@ def the_only_start(options: Options) -> Iterator[None]:
             holder = os.pread(descriptor, 1000, 0).decode() or "it is just starting"
             raise LaunchError(
                 f"It is running already ({holder.strip()}) with the state folder {options.state.root}; "
-                f"for a second one beside it: {options.command(STATE_DIR='/another/folder', API_PORT=8098)}"
+                f"for a second one beside it: {beside(options)}"
             ) from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()}, {options.url}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def beside(options: Options) -> str:
+    ports = {"API_PORT": 8098, **({"PUSH_PORT": options.push_port + 1} if options.push_port else {})}
+    return options.command(STATE_DIR="/another/folder", **ports)
 
 
 @contextmanager
@@ -244,25 +250,27 @@ class Start:
     # -- the platform's own programs
 
     def programs(self) -> None:
-        with step(f"Starting the web server on {self.options.host}:{self.options.port}, Celery worker and beat"):
-            commands = {
-                "web": roles.web_command(self.options),
-                "worker": roles.worker_command(),
-                "beat": roles.beat_command(),
-            }
-            for key, command in commands.items():
-                environ = (roles.WEB_SETTINGS if key == "web" else {}) | self.environ
+        options = self.options
+        apart = f", another for terminals on {options.push_host}:{options.push_port}" if options.push_port else ""
+        with step(f"Starting the web server on {options.host}:{options.port}{apart}, Celery worker and beat"):
+            for key, command in roles.commands(options).items():
+                # The operator's own settings win, but not over who serves what.
+                special = roles.settings_of(key, options)
+                environ = special | self.environ | {name: special[name] for name in special if name == "SERVE"}
                 self.supervisor.start(roles.service(key, command, environ=environ, state=self.state))
             with self.signals.interruptible():
-                self.await_web()
+                self.await_web("web", lambda: answers(self.options, self.environ))
+                if options.push_port:
+                    self.await_web("push", lambda: serves_terminals(self.options))
 
-    def await_web(self) -> None:
-        web = next(service for service in self.supervisor.services if service.name == roles.NAMES["web"])
-        ready = wait_until(lambda: answers(self.options, self.environ) or not is_alive(web.running), WEB_SECONDS)
+    def await_web(self, key: str, is_up: Callable[[], bool]) -> None:
+        web = next(service for service in self.supervisor.services if service.name == roles.NAMES[key])
+        ready = wait_until(lambda: is_up() or not is_alive(web.running), WEB_SECONDS)
         if not ready or not is_alive(web.running):
-            log = self.state.log / "web.log"
+            log = self.state.log / f"{key}.log"
             raise LaunchError(
-                f"The web server did not answer: {last_line(log.read_text(errors='replace'))} (see {log})"
+                f"The {web.name[0].lower()}{web.name[1:]} did not answer: "
+                f"{last_line(log.read_text(errors='replace'))} (see {log})"
             )
 
     def terminals(self) -> None:
@@ -287,6 +295,8 @@ class Start:
         curl = demo.curl_line(self.options, username=name, password=self.made_password)
         seconds = time.monotonic() - self.began
         say(f"\nReady after {seconds:.1f} s: {self.options.url}admin/ (log in as {name}); Ctrl-C stops everything.")
+        if self.options.push_port:
+            say(f"Terminals that dial are served on {self.options.push_url} and nowhere else.")
         say(f"State: {self.state.root}, logs: {self.state.log}")
         arriving = "See punches arrive, the first within ten seconds"
         say(f"{arriving if self.options.demo else 'Read the newest punches'}:\n  {curl}\n")
@@ -304,8 +314,7 @@ def is_alive(running: Running | None) -> bool:
 def answers(options: Options, environ: Mapping[str, str]) -> bool:
     """Whether the log-in page is served; asked under a name that ALLOWED_HOSTS lets in."""
     name = environ["ALLOWED_HOSTS"].split(",")[0].strip().lstrip(".*") or "localhost"
-    host = options.host.strip("[]")
-    host = host if host not in WILDCARDS else "::1" if ":" in host else "127.0.0.1"
+    host = _reachable(options.host)
     connection = http.client.HTTPConnection(host, options.port, timeout=10)
     if options.certificate:  # ours, whatever names it holds
         context = ssl._create_unverified_context()  # noqa: S323
@@ -317,3 +326,20 @@ def answers(options: Options, environ: Mapping[str, str]) -> bool:
         return False
     finally:
         connection.close()
+
+
+def serves_terminals(options: Options) -> bool:
+    """Whether a unit gets an answer; one that tells no serial number gets none that is worth anything."""
+    connection = http.client.HTTPConnection(_reachable(options.push_host), options.push_port, timeout=10)
+    try:
+        connection.request("GET", "/iclock/ping")
+        return connection.getresponse().status == http.HTTPStatus.BAD_REQUEST
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _reachable(bound: str) -> str:
+    host = bound.strip("[]")
+    return host if host not in WILDCARDS else "::1" if ":" in host else "127.0.0.1"
