@@ -13,14 +13,17 @@ from devices.simulator import (
     PUSH_2_4,
     PUSH_3,
     Generation,
+    LostAnswer,
     Menu,
     Pusher,
+    PushFault,
+    PushFaults,
+    RebootBeforeAnswer,
     SilentCommands,
     SimTemplate,
     SimUser,
     TerminalSpec,
 )
-from devices.simulator.push_faults import PushFaults
 from devices.simulator.state import TerminalState
 from iclock.domain import commands, comparing, enrolments, push_feeding, push_reloading, terminals
 from iclock.models import (
@@ -102,6 +105,10 @@ def give_finger(employee: Employee, template: bytes = b"a finger" * 60) -> None:
 
 def leave(employee: Employee) -> None:
     people.update_employee(employee.pk, {}, areas=Area.objects.filter(pk=1))
+
+
+def _let_leases_end() -> None:
+    PushCommand.objects.filter(state=State.SENT).update(lease_until=timezone.now() - timedelta(seconds=1))
 
 
 def is_up_to_date(terminal: Terminal) -> bool:
@@ -352,13 +359,45 @@ def test_what_was_cancelled_is_not_carried_out(gate: Terminal, url: str) -> None
 def test_a_restart_that_is_not_answered_is_carried_out_once(gate: Terminal, url: str) -> None:
     unit = Unit(url)
     unit.live()
-    unit.pusher.faults = PushFaults(SilentCommands())
+    unit.pusher.faults = PushFaults(RebootBeforeAnswer(on="REBOOT", times=None))
     commands.queue_commands([gate], "reboot", user=User.objects.create_user("ana"))
     for _ in range(3):
         push_feeding.feed_due()
         unit.pusher.step()
-        PushCommand.objects.filter(state=State.SENT).update(lease_until=timezone.now() - timedelta(seconds=1))
+        _let_leases_end()
     assert PushCommand.objects.get(kind="reboot").times_sent == 1
+    assert unit.pusher.reboots == 1
+    assert TerminalCommand.objects.get().state == TerminalCommand.State.DONE, "it shook hands since"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        LostAnswer(on="devicecmd", times=2),
+        LostAnswer(on="getrequest", times=2),
+        RebootBeforeAnswer(on="DATA UPDATE", times=2),
+        SilentCommands(on="DATA UPDATE", times=3),
+    ],
+    ids=["its answer is lost", "the order is lost", "it reboots", "it is silent"],
+)
+def test_whatever_becomes_of_an_answer_everybody_is_on_the_unit_in_the_end(
+    area: Area, gate: Terminal, url: str, fault: PushFault
+) -> None:
+    give_finger(hire(area, "7"))
+    hire(area, "8", "Bea")
+    unit = Unit(url)
+    unit.live(2)
+    unit.pusher.faults = PushFaults(fault)
+    for _ in range(15):
+        push_feeding.feed_due()
+        unit.pusher.step()
+        _let_leases_end()
+    assert unit.names() == {"7": "Ana", "8": "Bea"}
+    person = unit.state.person("7")
+    assert person is not None
+    assert unit.state.template(person.uid, 3) is not None
+    assert is_up_to_date(gate)
+    assert not PushCommand.objects.open().exists()
 
 
 def test_a_finger_is_enrolled_at_the_unit_and_stored(area: Area, gate: Terminal, url: str) -> None:
