@@ -53,6 +53,10 @@ class Punch(NamedTuple):
     temperature: float | None = None
 
 
+_ALWAYS: Final = Punch._fields.index("is_mask")
+_NOT_TOLD: Final = (None, None)
+
+
 class Reject(NamedTuple):
     """A record that can't be a punch: its bytes, and why in a sentence."""
 
@@ -71,9 +75,12 @@ class Decoded(NamedTuple):
 
 
 def punch_to_bytes(punch: Punch) -> bytes:
-    """A decoded punch as a line of JSON, for when the bytes that it came from are not at hand."""
-    fields = punch._replace(punch_time=punch.punch_time.isoformat())  # type: ignore[arg-type]
-    return json.dumps({"punch": fields}).encode()
+    """A decoded punch as a line of JSON, for when the bytes that it came from are not at hand.
+
+    The same bytes for the same punch, for ever: what was not always told stands there only where it is.
+    """
+    fields = [punch.emp_code, punch.punch_time.isoformat(), *punch[2:]]
+    return json.dumps({"punch": fields if punch[_ALWAYS:] != _NOT_TOLD else fields[:_ALWAYS]}).encode()
 
 
 def punch_from_bytes(raw: bytes) -> Punch | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -113,6 +114,9 @@ def test_a_punch_of_somebody_unknown_is_theirs_as_soon_as_they_exist(terminal: T
         (Punch("1\0", NINE, 0, 1), "the user id holds characters that can't be printed"),
         (Punch("1", NINE, 40_000, 1), "state 40000 or verification 1 is out of range"),
         (Punch("1", NINE, 0, 1, "w" * 21), "the work code is longer than 20 characters or can't be printed"),
+        (Punch("1", NINE, 0, 1, None, 40_000), "mask 40000 is out of range"),
+        (Punch("1", NINE, 0, 1, None, None, math.nan), "the temperature is no number"),
+        (Punch("1", NINE, 0, 1, None, None, math.inf), "the temperature is no number"),
         (Punch("1", NINE.replace(tzinfo=UTC), 0, 1), "the time carries an offset; a wall clock has none"),
         (Punch("1", datetime(9999, 12, 31, 23, 59, 59), 0, 1), "no terminal's clock shows the year 9999"),
         (Punch("1", datetime(2200, 1, 1), 0, 1), "no terminal's clock shows the year 2200"),

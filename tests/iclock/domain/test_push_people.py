@@ -167,7 +167,7 @@ def brought(gate: Terminal, fields: Fields, fingers: dict[int, str] | None = Non
 def test_a_finger_of_somebody_of_whom_it_never_told_says_nothing(gate: Terminal, ana: Employee) -> None:
     tell(gate, fp(), face())
 
-    assert not TerminalPerson.objects.filter(held=True).exists()
+    assert not TerminalPerson.objects.exists()
     assert not Biodata.objects.exists()
     assert is_due(gate)
 
