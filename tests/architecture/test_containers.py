@@ -23,6 +23,7 @@ from zkbio.launcher import container, roles
 from zkbio.launcher.options import Options
 from zkbio.launcher.processes import wait_until
 from zkbio.launcher.programs import valkey_server
+from zkbio.launcher.start import serves_terminals
 from zkbio.launcher.state import ROOT, StateDir
 from zkbio.launcher.throwaway import throwaway_servers, throwaway_state
 from zkbio.launcher.trouble import LaunchError
@@ -100,6 +101,7 @@ def environ(secrets: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
             "KEY_FILE": str(folder / "key.pem"),
             "API_HOST": "127.0.0.1",
             "API_PORT": str(free_port()),
+            "PUSH_PORT": str(free_port()),
         }
 
 
@@ -231,7 +233,8 @@ def test_the_roles_run_in_the_images_folder_with_what_compose_gives_them(image: 
     try:
         assert wait_until(lambda: run(health, image, environ) == 0, 60)
         assert Path(environ["CERT_FILE"]).exists(), "it was asked over TLS"
-        assert [process.poll() for process in running] == [None] * 3
+        assert wait_until(lambda: serves_terminals(container.options_of(environ)), 60)
+        assert [process.poll() for process in running] == [None] * 4
     finally:
         for process in running:
             process.terminate()
