@@ -259,3 +259,10 @@ def test_a_long_mail_counts_what_it_leaves_out() -> None:
     lines = mail.body.splitlines()
     assert len(lines) == MOST_LINES + 1
     assert lines[-1] == "And 1\u202f234 more, which are in the list of alarms of the administration."
+
+
+@pytest.mark.parametrize("kind", Kind.values)
+def test_alarms_of_every_kind_are_mailed(kind: str, inbox: Inbox, terminal: Terminal) -> None:
+    raise_alarm(terminal, kind, "Look at it.")
+    mail_alarms()
+    assert subjects(inbox) == [f"{Kind(kind).label}: Gate"]
