@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ from iclock.models import (
     Enrolment,
     PersonIntent,
     PushState,
+    QuarantinedRecord,
     SyncMark,
     Terminal,
     TerminalEvent,
@@ -34,6 +36,7 @@ from iclock.models import (
 )
 from iclock.models.biodata import digest_of
 from iclock.punch import Punch, Reject
+from iclock.push.codec import read_lines
 from personnel.domain import people
 from personnel.models import Area, Department, Employee
 
@@ -383,3 +386,32 @@ def test_no_connection_to_people_is_needed_where_there_are_none(
         store_lines(gate, Uploaded([OperationLine(3)], ()), table="OPERLOG", stamp="1")
 
     assert not SyncMark.objects.exists()
+
+
+def test_a_whole_post_of_a_unit_is_stored_but_for_what_is_secret(
+    gate: Terminal, ana: Employee, caplog: pytest.LogCaptureFixture
+) -> None:
+    template = base64.b64encode(FINGER).decode()
+    body = "\n".join(
+        (
+            "USER PIN=7\tName=Ana\tPri=0\tPasswd=90210\tCard=4711\tGrp=1\tTZ=0000000000000000",
+            f"FP PIN=7\tFID=3\tSize={len(template)}\tValid=1\tTMP={template}",
+            f"BIODATA Pin=7\tNo=0\tIndex=0\tValid=1\tDuress=0\tType=9\tMajorVer=58\tMinorVer=12\tTmp={template}",
+            "OPLOG 4\t14\t2026-03-02 08:00:00\t7\t0\t0",
+            f"USER PIN=8\tName=Eva\tPasswd=90210\tGrp={'x' * 99}",
+            f"FP PIN=8\tFID=77\tSize={len(template)}\tValid=1\tTMP={template}",
+            f"USERPIC PIN=7\tFileName=7.jpg\tSize={len(template)}\tContent={template}",
+        )
+    )
+    uploaded = read_lines(body.encode(), "OPERLOG")
+    with caplog.at_level(logging.DEBUG):
+        store_lines(gate, uploaded, table="OPERLOG", stamp="12")
+
+    assert uploaded.count == 7
+    assert {*Biodata.objects.values_list("bio_type", flat=True)} == {1, 9}
+    assert (TerminalEvent.objects.count(), QuarantinedRecord.objects.count()) == (1, 3)
+    kept = b"".join(bytes(record.raw) for record in QuarantinedRecord.objects.defer(None))
+    said = " ".join([*QuarantinedRecord.objects.values_list("reason", flat=True), caplog.text]).encode()
+    for secret in (b"90210", template.encode(), FINGER):
+        assert secret not in kept + said
+    assert PushState.objects.get().stamps == {"OPERLOG": "12"}
