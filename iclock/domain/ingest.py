@@ -11,6 +11,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from math import isfinite
 from typing import Any, Final, NamedTuple
 
@@ -52,14 +53,14 @@ _NOTE: Final = f"""CASE
         WHEN placed.punched_at > turn.now + interval '{FUTURE.total_seconds():.0f} seconds' THEN {ClockNote.FUTURE:d}
         WHEN punch_time >= '2000-01-01' AND punch_time < '2001-01-01' THEN {ClockNote.RESET:d}
         WHEN clock_note <> {ClockNote.PLAIN:d} THEN clock_note
-        WHEN punch_time BETWEEN %s::timestamp AND %s::timestamp THEN {ClockNote.OFF:d}
+        WHEN punch_time BETWEEN {{since}} AND {{until}} THEN {ClockNote.OFF:d}
         ELSE {ClockNote.PLAIN:d} END"""
 _INSERT: Final = f"""
 INSERT INTO iclock_transaction (
     terminal_sn, terminal_alias, area_alias, source, is_attendance,
     {_PUNCH}, utc_offset, clock_note, punched_at, upload_time
 )
-SELECT %s, %s, %s, %s, %s,
+SELECT {{sn}}, {{alias}}, {{area}}, %s, {{attends}},
     {_PUNCH}, utc_offset, {_NOTE}, placed.punched_at, turn.now
 FROM {{source}}, (
     SELECT greatest(
@@ -70,7 +71,22 @@ FROM {{source}}, (
 ) AS placed
 ORDER BY punch_time, emp_code
 ON CONFLICT ON CONSTRAINT iclock_transaction_identity DO NOTHING
-"""
+"""  # noqa: S608 - constants; everything else is a parameter
+# Of one terminal: what is the same for all rows are parameters. Of several: columns beside the punch's.
+_INSERT_OF_ONE: Final = partial(
+    _INSERT.format, sn="%s", alias="%s", area="%s", attends="%s", since="%s::timestamp", until="%s::timestamp"
+)
+_OWN: Final = {
+    **dict.fromkeys(("sn", "alias", "area"), "text"),
+    "attends": "boolean",
+    **dict.fromkeys(("since", "until"), "timestamp"),
+}
+_INSERT_OF_MANY: Final = _INSERT.format(
+    source="unnest({}) AS arriving ({}, {})".format(
+        ", ".join(f"%s::{kind}[]" for kind in (*_OWN.values(), *_TYPES)), ", ".join(_OWN), _COLUMNS
+    ),
+    **{name: name for name in _OWN},
+)
 _QUARANTINE: Final = """
 INSERT INTO iclock_quarantinedrecord AS known
     (terminal_sn, source, raw, digest, reason, first_seen_at, last_seen_at, times)
@@ -80,6 +96,14 @@ ORDER BY digest
 ON CONFLICT ON CONSTRAINT iclock_quarantinedrecord_identity
 DO UPDATE SET last_seen_at = now(), times = known.times + 1
 """
+
+
+class Post(NamedTuple):
+    """A few punches of one terminal, to be stored with those of others."""
+
+    terminal: Terminal
+    punches: Sequence[Punch]
+    doubtful: WallRange | None = None
 
 
 class Counts(NamedTuple):
@@ -122,6 +146,49 @@ def record_punches(
     return Counts(new=new, duplicate=len(fitting) - new, quarantined=len(refused))
 
 
+def record_together(posts: Sequence[Post], *, source: Source, move_cursor: Callable[[], None]) -> list[int]:
+    """Store the few punches of each of several terminals in one turn, all or nothing; how many of each were new.
+
+    Each fits the table (`fault_of`), and all of them are no more than ``ROWS_PER_TURN``. Everything else is as in
+    `record_punches`.
+    """
+    if connection.in_atomic_block:
+        raise RuntimeError("record_together takes its own transaction; call it outside of atomic()")
+    rows = [row for post in posts for row in _rows_of(post)]
+    new: set[tuple[str, str, datetime]] = set()
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        if rows:
+            _wait_for_turn(cursor)
+            arrays = [list(column) for column in zip(*rows, strict=True)]
+            cursor.execute(f"{_INSERT_OF_MANY} RETURNING terminal_sn, emp_code, punch_time", [source.value, *arrays])
+            new.update(cursor.fetchall())
+        move_cursor()
+    counts = [_take(new, post) for post in posts]
+    for post, count in zip(posts, counts, strict=True):
+        if count:
+            punches_recorded.send_robust(sender=Terminal, terminal_sn=post.terminal.sn, new=count)
+    return counts
+
+
+def _rows_of(post: Post) -> Iterator[tuple[Any, ...]]:
+    since, until = post.doubtful or (None, None)
+    own = (*_own(post.terminal), since, until)
+    return ((*own, *row) for row in _rows(post.punches, post.terminal.time_zone))
+
+
+def _take(new: set[tuple[str, str, datetime]], post: Post) -> int:
+    """A punch that two posts brought was new in the first one."""
+    identities = {(post.terminal.sn, punch.emp_code, punch.punch_time) for punch in post.punches}
+    mine = new & identities
+    new -= mine
+    return len(mine)
+
+
+def _own(terminal: Terminal) -> tuple[str, str, str, bool]:
+    """What the rows of a terminal have of it."""
+    return terminal.sn, terminal.alias, terminal.area.area_name, terminal.is_attendance
+
+
 def _turns(punches: Sequence[Punch]) -> Iterator[tuple[Sequence[Punch], bool]]:
     """Slices of at most ``ROWS_PER_TURN`` and whether it is the last; one empty slice for nothing at all."""
     starts = range(0, max(len(punches), 1), ROWS_PER_TURN)
@@ -146,16 +213,17 @@ def _take_turn(
 
 def _insert(terminal: Terminal, chunk: Sequence[Punch], *, source: Source, doubtful: WallRange | None) -> int:
     since, until = doubtful or (None, None)
-    known = [terminal.sn, terminal.alias, terminal.area.area_name, source.value, terminal.is_attendance, since, until]
+    sn, alias, area, attends = _own(terminal)
+    known = [sn, alias, area, source.value, attends, since, until]
     with connection.cursor() as cursor:
         if len(chunk) <= ARRAY_ROWS:
             arrays = [list(column) for column in zip(*_rows(chunk, terminal.time_zone), strict=True)]
             _wait_for_turn(cursor)
-            cursor.execute(_INSERT.format(source=_UNNEST), [*known, *arrays])
+            cursor.execute(_INSERT_OF_ONE(source=_UNNEST), [*known, *arrays])
         else:
             _copy(cursor, chunk, terminal.time_zone)
             _wait_for_turn(cursor)
-            cursor.execute(_INSERT.format(source="arriving"), known)
+            cursor.execute(_INSERT_OF_ONE(source="arriving"), known)
         inserted: int = cursor.rowcount
         return inserted
 

@@ -12,16 +12,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import partial
 from typing import Final, TypeVar
 
 from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 
 from iclock.domain import push_contact
-from iclock.domain.ingest import Counts, WallRange, record_punches
+from iclock.domain.ingest import Counts, Post, WallRange, fault_of, record_punches
 from iclock.domain.push_events import keep_events
+from iclock.domain.push_gathering import LOCK_SECONDS, MOST_ROWS, PATIENCE_SECONDS, Gathering, Position, advance
 from iclock.domain.push_people import note_people
 from iclock.domain.push_photos import keep_picture, refused_picture
 from iclock.lines import Attendance, Line, OperationLine, PictureLine, TemplateLine, Uploaded, UserLine
@@ -32,34 +31,44 @@ from zkbio.pooled.storing import storing
 from zkbio.texts import in_print
 
 T = TypeVar("T", bound=Line)
-# A unit waits for its answer about so long; then it sends again, whatever became of it here.
-_PATIENCE_SECONDS: Final = 5.0
 _MOST_STAMP: Final = 40
 # What is remembered of a clock is rounded, and so is what it shows.
 _WHOLE_SECONDS: Final = timedelta(seconds=2)
-_ADVANCE: Final = """
-UPDATE iclock_pushstate SET lines = lines + %(lines)s,
-    stamps = CASE WHEN %(stamp)s = '' THEN stamps
-        ELSE stamps || jsonb_build_object(%(table)s::text, %(stamp)s::text) END
-WHERE terminal_id = %(terminal)s"""
+# Of this process.
+_gathering: Final = Gathering()
 
 
 def store_attendance(terminal: Terminal, attendance: Attendance, *, table: str, stamp: str) -> Counts:
     """The punches of a post. Raises django.db.Error."""
     arrived = timezone.now()
+    position = Position(terminal, table, _kept(stamp), attendance.count)
+    if _is_ordinary(attendance):
+        new = _gathering.store(Post(terminal, attendance.punches, _doubtful(terminal)), position)
+        counts = Counts(new, len(attendance.punches) - new)
+    else:
+        counts = _store_alone(terminal, attendance, position)
+    if counts.new:
+        push_contact.note_clock(terminal, attendance.punches, arrived=arrived)
+    return counts
+
+
+def _is_ordinary(attendance: Attendance) -> bool:
+    """A few punches and nothing else, each of which fits the table."""
+    few = 0 < len(attendance.punches) <= MOST_ROWS
+    return few and not attendance.rejects and not attendance.operations and not any(map(fault_of, attendance.punches))
+
+
+def _store_alone(terminal: Terminal, attendance: Attendance, position: Position) -> Counts:
     with _beside_the_others():
         keep_events(terminal, attendance.operations)
-        counts = record_punches(
+        return record_punches(
             terminal,
             attendance.punches,
             source=Source.PUSH,
             rejects=attendance.rejects,
-            move_cursor=partial(_advance, terminal, table, stamp, lines=attendance.count),
+            move_cursor=lambda: advance([position]),
             doubtful=_doubtful(terminal),
         )
-    if counts.new:
-        push_contact.note_clock(terminal, attendance.punches, arrived=arrived)
-    return counts
 
 
 def store_lines(terminal: Terminal, uploaded: Uploaded, *, table: str, stamp: str) -> None:
@@ -78,7 +87,7 @@ def store_lines(terminal: Terminal, uploaded: Uploaded, *, table: str, stamp: st
         _finish(
             terminal,
             [*uploaded.rejects, *filter(None, pictures)],
-            move_cursor=partial(_advance, terminal, table, stamp, lines=len(uploaded.punches)),
+            move_cursor=lambda: advance([Position(terminal, table, _kept(stamp), len(uploaded.punches))]),
         )
 
 
@@ -113,15 +122,13 @@ def _finish(terminal: Terminal, rejects: Sequence[Reject], *, move_cursor: Calla
 @contextmanager
 def _beside_the_others() -> Iterator[None]:
     """Raises OperationalError when too many others are stored."""
-    with storing(time.monotonic() + _PATIENCE_SECONDS):
+    with storing(time.monotonic() + PATIENCE_SECONDS, locks=LOCK_SECONDS):
         yield
 
 
-def _advance(terminal: Terminal, table: str, stamp: str, *, lines: int) -> None:
-    """The unit's own position in a table, as it told it; and how many lines of its log were acknowledged."""
-    kept = in_print(stamp)[:_MOST_STAMP]
-    with connection.cursor() as cursor:
-        cursor.execute(_ADVANCE, {"terminal": terminal.pk, "table": table, "stamp": kept, "lines": lines})
+def _kept(stamp: str) -> str:
+    """The unit's own position, as it told it."""
+    return in_print(stamp)[:_MOST_STAMP]
 
 
 def _doubtful(terminal: Terminal) -> WallRange | None:

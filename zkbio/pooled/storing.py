@@ -28,10 +28,11 @@ _places = BoundedSemaphore(MOST_STORING)
 
 
 @contextmanager
-def storing(until: float) -> Iterator[None]:
+def storing(until: float, *, locks: float = _LOCK_SECONDS) -> Iterator[None]:
     """Statements in it wait beside the loop. Who waits for a place holds no connection: it is given back before.
 
-    Raises OperationalError when there is no place until then, by the monotonic clock.
+    ``locks`` is for how many seconds each of them may wait for one. Raises OperationalError when there is no place
+    ``until`` then, by the monotonic clock.
     """
     if not is_module_patched("threading"):
         yield
@@ -42,7 +43,7 @@ def storing(until: float) -> Iterator[None]:
         raise OperationalError("others were stored for as long as somebody waited")
     try:
         with connection.execute_wrapper(_beside):
-            connection.beside, connection.begun = _beside, partial(_be_patient, until)
+            connection.beside, connection.begun = _beside, partial(_be_patient, until, locks)
             yield
     finally:
         connection.beside = connection.begun = None
@@ -57,9 +58,9 @@ def beside(call: Callable[..., T], *arguments: Any) -> T:
     return outcome
 
 
-def _be_patient(until: float, cursor: Any) -> None:
+def _be_patient(until: float, most: float, cursor: Any) -> None:
     """In this transaction wait for locks until then, within limits; a statement takes as long as ever besides."""
-    locks = max(settings.DATABASE_LOCK_SECONDS, min(_LOCK_SECONDS, until - time.monotonic()))
+    locks = max(settings.DATABASE_LOCK_SECONDS, min(most, until - time.monotonic()))
     statement = settings.DATABASE_STATEMENT_SECONDS and settings.DATABASE_STATEMENT_SECONDS + locks
     sql = "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)"
     _beside(cursor.execute, sql, [f"{locks * 1000:.0f}", f"{statement * 1000:.0f}"])

@@ -22,9 +22,9 @@ PATIENCE = 1.0
 
 def main(serial: str) -> None:
     django.setup()
-    from iclock.domain import push_uploads  # noqa: PLC0415 - these need Django
+    from iclock.domain import push_gathering  # noqa: PLC0415 - these need Django
 
-    push_uploads._PATIENCE_SECONDS = PATIENCE  # type: ignore[misc]
+    push_gathering.LOCK_SECONDS = PATIENCE  # type: ignore[misc]
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     while sys.stdin.readline():

@@ -1,0 +1,161 @@
+"""Posts of a few punches share a COMMIT with those that arrive while another is under way in the same process.
+
+Whoever finds nobody storing stores what waits, itself first among it, and then hands that on to the first who waits:
+nobody waits for company, and a post that comes alone is stored alone. Each is answered once what it brought is
+committed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from threading import Event, Lock
+from typing import Final, NamedTuple
+
+import orjson
+from django.db import Error, OperationalError, connection
+
+from iclock.domain.ingest import ROWS_PER_TURN, Post, record_together
+from iclock.models import Terminal
+from iclock.punch import Source
+from zkbio.api.streams import let_connection_go
+from zkbio.pooled.storing import storing
+
+# Posts of more rows are stored alone.
+MOST_ROWS: Final = 20
+MOST_POSTS: Final = ROWS_PER_TURN // MOST_ROWS
+# A unit waits for its answer about so long; then it sends again, whatever became of it here.
+PATIENCE_SECONDS: Final = 20.0
+# No writer's turn takes so long; who holds a lock for longer would have all units of the process wait for each other.
+LOCK_SECONDS: Final = 3.0
+# Whoever is being stored is stored within the database's own limits, or not at all.
+_OUTCOME_SECONDS: Final = 60.0
+_ADVANCE: Final = """
+UPDATE iclock_pushstate AS state SET lines = state.lines + told.lines, stamps = state.stamps || told.stamps
+FROM unnest(%s::bigint[], %s::bigint[], %s::jsonb[]) AS told (terminal_id, lines, stamps)
+WHERE state.terminal_id = told.terminal_id"""
+
+
+class Position(NamedTuple):
+    """Where a unit says that it is in one of its tables ("" for nowhere), and how many lines of its log it brought."""
+
+    terminal: Terminal
+    table: str
+    stamp: str
+    lines: int
+
+
+@dataclass(eq=False)
+class _Parcel:
+    """What one post brought. Once ``ready``, how many of it were new, or an ``error``; neither: it is to store."""
+
+    post: Post
+    position: Position
+    ready: Event = field(default_factory=Event)
+    new: int | None = None
+    error: Error | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.new is not None or self.error is not None
+
+    def end(self, *, new: int | None = None, error: Error | None = None) -> None:
+        self.new, self.error = new, error
+        self.ready.set()
+
+
+class Gathering:
+    """Who waits to be stored, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._waiting: list[_Parcel] = []
+        self._storing = False
+
+    def store(self, post: Post, position: Position) -> int:
+        """How many of the punches, which all fit the table, were new. Raises django.db.Error."""
+        parcel = _Parcel(post, position)
+        if not self._join(parcel):
+            let_connection_go()  # who waits holds none
+            if not parcel.ready.wait(PATIENCE_SECONDS):
+                self._give_up(parcel)
+        if not parcel.is_over:
+            self._store_waiting()
+        if parcel.error is not None:
+            raise parcel.error
+        return parcel.new or 0
+
+    def _join(self, parcel: _Parcel) -> bool:
+        """Whether the caller is to store."""
+        with self._lock:
+            self._waiting.append(parcel)
+            first, self._storing = not self._storing, True
+            return first
+
+    def _give_up(self, parcel: _Parcel) -> None:
+        """Raises OperationalError. But one that is being stored right now is waited for, one whose turn came stores."""
+        with self._lock:
+            waits = parcel in self._waiting
+            if waits and not parcel.ready.is_set():
+                self._waiting.remove(parcel)
+                raise OperationalError("others were stored for as long as a unit waits")
+        if not waits and not parcel.ready.wait(_OUTCOME_SECONDS):
+            raise OperationalError("what came of storing it isn't known")
+
+    def _store_waiting(self) -> None:
+        with self._lock:
+            batch, self._waiting = self._waiting[:MOST_POSTS], self._waiting[MOST_POSTS:]
+        try:
+            _store(batch)
+        finally:
+            for parcel in batch:
+                if not parcel.is_over:
+                    parcel.end(error=OperationalError("storing it was broken off"))
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        with self._lock:
+            self._storing = bool(self._waiting)
+            if self._waiting:
+                self._waiting[0].ready.set()
+
+
+def advance(positions: Iterable[Position]) -> None:
+    """To be called in the transaction that stores what they brought."""
+    lines: dict[int, int] = {}
+    stamps: dict[int, dict[str, str]] = {}
+    for position in positions:
+        pk = position.terminal.pk
+        lines[pk] = lines.get(pk, 0) + position.lines
+        stamps.setdefault(pk, {}).update({position.table: position.stamp} if position.stamp else {})
+    documents = [orjson.dumps(told).decode() for told in stamps.values()]
+    with connection.cursor() as cursor:
+        cursor.execute(_ADVANCE, [[*lines], [*lines.values()], documents])
+
+
+def _store(batch: Sequence[_Parcel]) -> None:
+    """Each parcel's end is that of all, unless one of them is to blame: then each has its own."""
+    try:
+        counts = _record(batch)
+    except OperationalError as error:
+        for parcel in batch:
+            parcel.end(error=OperationalError(str(error)))
+    except Error as error:
+        if len(batch) == 1:
+            batch[0].end(error=error)
+        else:
+            for parcel in batch:
+                _store([parcel])
+    else:
+        for parcel, new in zip(batch, counts, strict=True):
+            parcel.end(new=new)
+
+
+def _record(batch: Sequence[_Parcel]) -> list[int]:
+    with storing(time.monotonic() + PATIENCE_SECONDS, locks=LOCK_SECONDS):
+        return record_together(
+            [parcel.post for parcel in batch],
+            source=Source.PUSH,
+            move_cursor=lambda: advance(parcel.position for parcel in batch),
+        )
