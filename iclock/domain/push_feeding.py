@@ -265,11 +265,13 @@ def _needs_list(terminal: Terminal, mark: SyncMark) -> bool:
 
 
 def _conclude(terminal: Terminal, listing: PushCommand) -> str | None:
-    """The question for the list was answered; None while lines of it are waited for."""
+    """The question for the list was answered; None while lines of it are waited for, or how many there are."""
+    if PushCommand.objects.open().filter(terminal=terminal, kind=orders.Kind.INFO).exists():
+        return None
     told = TerminalPerson.objects.filter(terminal=terminal, told_at__gte=listing.created_at).count()
     terminal.refresh_from_db(fields=["user_count", "fp_count"])
     remark = ""
-    if told >= terminal.user_count:
+    if told >= terminal.user_count and (told or not listing.returned):
         placements.note_all_told(terminal, listing.created_at, room=room_of(terminal.push))
     elif listing.finished_at is not None and listing.finished_at > timezone.now() - _LATE:
         return None

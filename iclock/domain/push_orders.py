@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from iclock import orders
 from iclock.domain import enrolments, placements, push_written
@@ -57,6 +58,7 @@ _LONGEST: Final = 300
 # How many punches a unit has, by what it tells behind an answer.
 _COUNTS: Final[Mapping[Kind, str]] = {Kind.VERIFY_SUM: "attlogsum", Kind.INFO: "transactioncount"}
 _DIGITS: Final = 12
+_ANSWERED: Final = ("state", "returned", "result", "sent", "lease_until", "finished_at")
 _CANCELLED_THERE: Final = 6
 _ASKED_FOR_IT: Final = "The terminal was told to ask for the finger: it goes on the sensor three times."
 _ENROLLED: Final = "Enrolled; it is stored here as soon as the terminal has sent it."
@@ -112,6 +114,8 @@ def note_answers(terminal: Terminal, told: Answers | Iterable[Answer]) -> None:
             push_written.note_answered(terminal, of_people)
         for row, answer in answered:
             _finish(row, answer)
+        PushCommand.objects.bulk_update((row for row, _ in answered), _ANSWERED, batch_size=orders.MOST_ORDERS)
+        for row, answer in answered:
             if row.kind == Kind.INFO and answer.told:
                 note_options(terminal, answer.told)
         _settle_wishes([row for row, _ in answered])
@@ -162,12 +166,11 @@ def settle() -> int:
 def end(commands: QuerySet[PushCommand], state: str, sentence: str) -> int:
     """End those that still are as asked for once their terminals are held; how many these were."""
     ended = 0
-    terminals = {row.terminal_id: row.terminal for row in commands.order_by("terminal_id").select_related("terminal")}
-    for terminal in terminals.values():
+    for terminal in Terminal.objects.filter(pk__in=commands.order_by().values("terminal")).order_by("pk"):
         with transaction.atomic():
             if hold_state(terminal) is None:
                 continue
-            rows = list(commands.filter(terminal=terminal).select_related("terminal", "command", "enrolment"))
+            rows = list(commands.filter(terminal=terminal).order_by("id"))
             _end(rows, state, sentence)
             if lost := [push_written.intent_of(row) for row in rows if row.intent and row.state == State.SENT]:
                 placements.note_unanswered(terminal, lost, sentence)
@@ -301,16 +304,14 @@ def _unanswered(terminal: Terminal, ids: Collection[int]) -> dict[int, PushComma
 
 
 def _finish(row: PushCommand, answer: Answer) -> None:
+    """In memory; what was cancelled stays so."""
     kind = Kind(row.kind)
-    done = push_written.is_done(row, answer.returned)
     if row.state != State.CANCELLED:
-        row.state = State.DONE if done else State.FAILED
+        row.state = State.DONE if push_written.is_done(row, answer.returned) else State.FAILED
     row.returned, row.result = answer.returned, orders.return_in_words(answer.returned, kind)[:_LONGEST]
+    row.lease_until, row.finished_at = None, timezone.now()
     if kind in _COUNTS:
         row.sent = {**row.sent, "sum": _count(answer, _COUNTS[kind])}
-    PushCommand.objects.filter(pk=row.pk).update(
-        state=row.state, returned=row.returned, result=row.result, sent=row.sent, lease_until=None, finished_at=Now()
-    )
 
 
 def _count(answer: Answer, name: str) -> int | None:

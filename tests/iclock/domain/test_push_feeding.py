@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from devices.simulator import (
@@ -25,7 +28,8 @@ from devices.simulator import (
     TerminalSpec,
 )
 from devices.simulator.state import TerminalState
-from iclock.domain import commands, comparing, enrolments, push_feeding, push_reloading, terminals
+from iclock import orders
+from iclock.domain import commands, comparing, enrolments, push_feeding, push_orders, push_reloading, terminals
 from iclock.models import (
     Alarm,
     Biodata,
@@ -72,12 +76,14 @@ class Unit:
         self.pusher = Pusher(self.state, url, generation=generation)
         self.menu = Menu(self.state)
 
-    def live(self, rounds: int = 8) -> None:
-        """So many rounds, each fed before."""
+    def live(self, rounds: int = 12) -> None:
+        """At most so many rounds, each fed before; no more when nothing was due and nothing was told."""
         for _ in range(rounds):
-            push_feeding.feed_due()
+            due = push_feeding.feed_due()
             happened = self.pusher.step()
             assert happened.ok, happened.error
+            if not due and not happened.commands and len(happened.exchanges) == 1:
+                break
 
     def names(self) -> dict[str, str]:
         return {user.user_id: user.name for user in self.state.users()}
@@ -172,22 +178,89 @@ def test_who_was_on_the_unit_before_they_belonged_there_is_asked_for_again(
     assert is_up_to_date(gate)
 
 
-def test_nobody_is_taken_for_gone_because_a_list_was_short(area: Area, gate: Terminal, url: str) -> None:
-    ana = hire(area, "7")
+def test_who_turns_out_to_have_no_finger_there_is_brought_theirs(area: Area, gate: Terminal, url: str) -> None:
+    unit = Unit(url, SimUser(1, "7", "Ana"))
+    unit.live()
+    give_finger(hire(area, "7"))
+    unit.live()
+    assert unit.state.template(1, 3) is not None
+    assert unit.told().count("DATA QUERY USERINFO PIN=7") == 1
+    assert is_up_to_date(gate)
+
+
+def test_who_asks_for_a_comparison_has_the_unit_tell_of_everybody(gate: Terminal, url: str) -> None:
     unit = Unit(url)
     unit.live()
-    Terminal.objects.update(user_count=5)
+    comparing.compare_now([gate.pk])
+    unit.live()
+    assert unit.told().count("DATA QUERY USERINFO") == 2
+    assert is_up_to_date(gate)
+
+
+def test_two_workers_at_once_queue_a_plan_once(area: Area, gate: Terminal, url: str) -> None:
+    for number in range(1, 30):
+        hire(area, str(number))
+    Unit(url).pusher.step()
+    PushState.objects.update(listed_at=timezone.now())
+    SyncMark.objects.update(fingers_read_at=timezone.now())
+    ready = threading.Barrier(3)
+
+    def feed(_: int) -> None:
+        try:
+            ready.wait(10)
+            feed_people(gate)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(feed, range(3)))
+    assert PushCommand.objects.filter(intent="add").count() == 29
+
+
+def list_answered(gate: Terminal, *, returned: int = 0, told: int = 0, counted: int = 5) -> PushCommand:
+    """The unit answered the question for its people three minutes ago, and told of so many."""
     listing = PushCommand.objects.create(terminal=gate, kind="query_users")
-    PushCommand.objects.filter(pk=listing.pk).update(
-        state=State.DONE, finished_at=timezone.now() - timedelta(minutes=3), sent_at=timezone.now()
-    )
-    TerminalPerson.objects.update(told_at=timezone.now() - timedelta(days=1))
-    gate = Terminal.objects.select_related("push").get(pk=gate.pk)
-    push_feeding.feed_people(gate)
-    assert TerminalPerson.objects.get(emp_code=ana.emp_code).held
-    assert (
-        SyncMark.objects.get().error == "The unit told of 0 of its 5 people; nobody is taken for gone because of that."
-    )
+    moment = timezone.now() - timedelta(minutes=3)
+    done = {"state": State.DONE, "finished_at": moment, "sent_at": moment, "returned": returned}
+    PushCommand.objects.filter(pk=listing.pk).update(**done)
+    Terminal.objects.update(user_count=counted)
+    ids = [row.pk for row in TerminalPerson.objects.order_by("emp_code")[told:]]
+    TerminalPerson.objects.filter(pk__in=ids).update(told_at=timezone.now() - timedelta(days=1))
+    TerminalPerson.objects.exclude(pk__in=ids).update(told_at=timezone.now())
+    return listing
+
+
+def feed_people(gate: Terminal) -> None:
+    push_feeding.feed_people(Terminal.objects.select_related("push").get(pk=gate.pk))
+
+
+@pytest.mark.parametrize(("returned", "told", "counted"), [(0, 1, 5), (9, 0, 0)])
+def test_nobody_is_taken_for_gone_because_a_list_was_short(
+    area: Area, gate: Terminal, url: str, returned: int, told: int, counted: int
+) -> None:
+    hire(area, "7")
+    hire(area, "8", "Bea")
+    Unit(url).live()
+    list_answered(gate, returned=returned, told=told, counted=counted)
+    feed_people(gate)
+    assert TerminalPerson.objects.filter(held=True).count() == 2
+    expected = f"The unit told of {told} of its {counted} people; nobody is taken for gone because of that."
+    assert SyncMark.objects.get().error == expected
+
+
+def test_a_list_is_judged_when_it_is_known_how_many_there_are(area: Area, gate: Terminal, url: str) -> None:
+    hire(area, "7")
+    hire(area, "8", "Bea")
+    unit = Unit(url)
+    unit.live()
+    listing = list_answered(gate, told=1, counted=1)
+    push_orders.queue(gate, orders.Kind.INFO)
+    feed_people(gate)
+    assert TerminalPerson.objects.filter(held=True).count() == 2
+    PushCommand.objects.filter(kind="info").update(state=State.DONE)
+    feed_people(gate)
+    assert TerminalPerson.objects.filter(held=True).count() == 1
+    assert PushState.objects.get().listed_at == listing.created_at
 
 
 def test_who_was_deleted_at_the_menu_is_missed_and_brought_again(area: Area, gate: Terminal, url: str) -> None:
@@ -276,7 +349,7 @@ def test_a_plan_is_no_longer_than_it_may_be_and_goes_on(
     for number in range(1, 6):
         hire(area, str(number))
     unit = Unit(url)
-    unit.live(12)
+    unit.live()
     assert len(unit.names()) == 5
     assert is_up_to_date(gate)
 

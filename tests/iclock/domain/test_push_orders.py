@@ -172,6 +172,16 @@ def test_what_the_unit_holds_already_is_said_again_beside_what_changes(area: Are
     assert text == "DATA UPDATE USERINFO PIN=7\tName=Anne\tCard=55"
 
 
+def test_what_was_handed_out_and_is_not_answered_is_agreed_with_nobody(area: Area, gate: Terminal) -> None:
+    """So the card that the unit told last is no news, whatever it tells next."""
+    hire(area, "7", card_no="55")
+    plan(gate)
+    assert push_orders.hand_out(gate)
+    row = row_of(gate, "7")
+    assert (row.placed, row.held) == (True, False)
+    assert row.agreed_fields["card"] == "?"
+
+
 def test_who_left_is_taken_away_and_who_was_gone_already_too(area: Area, gate: Terminal) -> None:
     for code in ("7", "8"):
         hire(area, code)
