@@ -26,6 +26,7 @@ from django.db.models.functions import Now
 
 from iclock.domain.alarms import Kind, raise_alarm
 from iclock.domain.marks import hold_terminals
+from iclock.domain.push_lookup import find_terminal
 from iclock.domain.terminals import approve_terminals
 from iclock.models import Alarm, PushState, Terminal, TerminalPresence
 from zkbio.crypto import fingerprint
@@ -109,7 +110,7 @@ def count_pending() -> int:
 
 
 def _find(serial: str) -> Terminal | None:
-    known = Terminal.objects.select_related("push", "presence", "area").filter(sn=serial).first()
+    known = find_terminal(serial)
     if known is not None and _is_listed(serial) and known.admission == Terminal.Admission.PENDING:
         approve_terminals([known], actor="PUSH_SERIALS")
         known.admission = Terminal.Admission.APPROVED
@@ -119,23 +120,19 @@ def _find(serial: str) -> Terminal | None:
 def _remember(caller: Caller) -> Terminal | None:
     """An unknown unit: let in if it is listed, else kept as pending while there is room."""
     listed = _is_listed(caller.serial)
-    if not listed and (settings.PUSH_ADMISSION != "pending" or not _is_room()):
+    if not listed and settings.PUSH_ADMISSION != "pending":
         return None
     here = _normal(caller.address)
     pending = {"alias": caller.serial, "admission": Terminal.Admission.PENDING, "ip_address": here and str(here)}
     with transaction.atomic():
         # Whoever comes while another one is remembered comes again.
-        if not listed and not (_have_turn() and _is_room()):
+        if not listed and not (_have_turn() and count_pending() < settings.PUSH_PENDING_MOST):
             return None
         terminal, created = Terminal.objects.get_or_create(sn=caller.serial, defaults=pending)
         if created:
             PushState.objects.create(terminal=terminal)
             _log.info("Terminal %s, which nobody has entered, dialled from %s.", caller.serial, here)
     return _find(caller.serial)
-
-
-def _is_room() -> bool:
-    return count_pending() < settings.PUSH_PENDING_MOST
 
 
 def _have_turn() -> bool:

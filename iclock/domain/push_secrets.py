@@ -44,7 +44,7 @@ def set_key(terminal: Terminal, key: str, *, actor: object) -> None:
     """What it has to show when it shakes hands; "" for what all have to show. Raises ValidationError."""
     check_key(key)
     digest = fingerprint(key) if key else ""
-    _write(terminal, "iclock.set_push_key", actor, key_digest=digest, key_address=None, shown_digest="")
+    _write(terminal, "iclock.set_push_key", actor, key_digest=digest)
 
 
 def _write(terminal: Terminal, action: str, actor: object, **columns: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from iclock.domain.push_contact import Block, digest_of, note_clock, note_heard,
 from iclock.lines import Info
 from iclock.models import Alarm, PushCommand, PushState, Terminal, TerminalPresence
 from iclock.punch import Punch, Source
+from zkbio.launcher.processes import wait_until
 
 SERIAL = "CKJF201260077"
 
@@ -375,6 +377,40 @@ def test_no_terminal_that_is_more_than_a_pending_knock_is_ever_forgotten() -> No
         Terminal.objects.filter(sn=serial).update(admission=serial.lower())
     with connection.cursor() as cursor:
         cursor.execute("UPDATE iclock_terminal SET created_at = now() - interval '900 days'")
+    earlier("iclock_terminalpresence", "last_activity", 900 * 86_400)
     with override_settings(PUSH_PENDING_DAYS=1):
         assert push_contact.sweep().forgotten == 0
     assert Terminal.objects.count() == 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_approves_a_unit_while_it_is_about_to_be_forgotten_keeps_it() -> None:
+    admit(Caller("NEW1", "10.0.0.5"))
+    earlier("iclock_terminalpresence", "last_activity", 900 * 86_400)
+    approving = connection.copy()
+    approving.set_autocommit(False)
+
+    def forget() -> int:
+        try:
+            return push_contact.sweep().forgotten
+        finally:
+            connection.close()
+
+    try:
+        with approving.cursor() as cursor, ThreadPoolExecutor(1) as pool:
+            cursor.execute("UPDATE iclock_terminal SET admission = 'approved'")
+            forgotten = pool.submit(forget)
+            assert wait_until(somebody_waits_for_a_lock, 10)
+            approving.commit()
+            assert forgotten.result(10) == 0
+    finally:
+        approving.close()
+    assert Terminal.objects.get().admission == "approved"
+
+
+def somebody_waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        return bool(cursor.fetchone()[0])
