@@ -23,7 +23,8 @@ class ParsingMiddleware:
         if request.path_info != PARSING:
             return self.get_response(request)
         asked = read_request(request, verb="cdata", secret="")
-        return HttpResponse(answers.acknowledged(codec.read_attlog(asked.body).count), content_type="text/plain")
+        told = answers.acknowledged(codec.read_attlog(asked.body).count)
+        return HttpResponse(told, content_type="text/plain", headers={"Content-Length": str(len(told))})
 
 
 from bench.push_load import PARSING  # noqa: E402 - behind what the settings need
