@@ -106,7 +106,7 @@ def feed_people(terminal: Terminal) -> None:
     if remark is None:
         return
     mark.refresh_from_db()
-    _prepare(terminal)
+    _try_again(terminal)
     sides = placements.sides_of(terminal, room_of(terminal.push))
     policy = placements.policy_of(terminal, mark)
     intents = _without(_failed_lately(terminal), placements.intents_of(sides, policy))
@@ -222,6 +222,7 @@ def _feed_enrolment(terminal: Terminal) -> None:
 def _waits_for_the_last(terminal: Terminal, mark: SyncMark) -> bool:
     """What wasn't handed out yet of an older plan is replaced; what was is waited for."""
     planned = PushCommand.objects.open().filter(terminal=terminal).exclude(intent="")
+    terminal.push.refresh_from_db(fields=["planned_for", "listed_at"])
     if mark.wanted > (terminal.push.planned_for or 0):
         push_orders.end(planned.filter(state=State.QUEUED), State.CANCELLED, _REPLACED)
     return planned.exists()
@@ -285,24 +286,19 @@ def _note_listed(terminal: Terminal, at: datetime) -> None:
     """From now on only another number than that which the unit counts now says that something changed."""
     terminal.push.listed_at = at
     PushState.objects.filter(terminal=terminal).update(listed_at=at)
-    SyncMark.objects.filter(terminal=terminal).update(people_there=terminal.user_count, fingers_there=terminal.fp_count)
-
-
-def _prepare(terminal: Terminal) -> None:
-    """What was refused a while ago is part of the plan again; who was asked about has the fingers that were told."""
-    asked = PushCommand.objects.filter(
-        terminal=terminal, kind=orders.Kind.QUERY_USERS, state=State.DONE, created_at__gt=Now() - _QUESTION_LIFE
+    SyncMark.objects.filter(terminal=terminal).update(
+        people_there=terminal.user_count, fingers_there=terminal.fp_count, fingers_read_at=Now()
     )
+
+
+def _try_again(terminal: Terminal) -> None:
+    """What was refused a while ago is part of the plan again."""
     with transaction.atomic():
         SyncMark.objects.select_for_update(no_key=True).filter(terminal=terminal).first()
-        waited = Q(retry_at__lte=Now())
-        answered = Q(held=True, held_fingers__isnull=True, emp_code__in=asked.exclude(emp_code="").values("emp_code"))
-        mine = TerminalPerson.objects.filter(waited | answered, terminal=terminal)
+        waited = TerminalPerson.objects.filter(terminal=terminal, retry_at__lte=Now())
         # In the order in which whoever reconciles a terminal writes them.
-        locked = mine.order_by(Collate("emp_code", "C")).select_for_update(no_key=True)
-        rows = TerminalPerson.objects.filter(pk__in=[row.pk for row in locked.only("pk")])
-        rows.filter(answered).update(held_fingers={})
-        rows.filter(waited).update(retry_at=None)
+        locked = waited.order_by(Collate("emp_code", "C")).select_for_update(no_key=True)
+        TerminalPerson.objects.filter(pk__in=[row.pk for row in locked.only("pk")]).update(retry_at=None)
 
 
 class _Refusals:
@@ -334,7 +330,8 @@ def _without(keys: Collection[_Key], intents: Sequence[Intent]) -> list[Intent]:
 def _failed_lately(terminal: Terminal) -> set[_Key]:
     """Who is to go is tried again at every visit of a terminal that is dialled; one that dials is always there."""
     failed = PushCommand.objects.filter(terminal=terminal, state=State.FAILED, finished_at__gt=Now() - _SOON)
-    return set(failed.exclude(intent="").order_by().values_list("intent", "emp_code", "finger"))
+    going = failed.filter(intent__in=[Kind.REMOVE, Kind.DELETE_FINGER])
+    return set(going.order_by().values_list("intent", "emp_code", "finger"))
 
 
 def _questions(terminal: Terminal, codes: Collection[str]) -> list[PushCommand]:

@@ -30,6 +30,7 @@ from devices.simulator import (
 from devices.simulator.state import TerminalState
 from iclock import orders
 from iclock.domain import commands, comparing, enrolments, push_feeding, push_orders, push_reloading, terminals
+from iclock.lines import Answer
 from iclock.models import (
     Alarm,
     Biodata,
@@ -214,7 +215,7 @@ def test_two_workers_at_once_queue_a_plan_once(area: Area, gate: Terminal, url: 
 
     with ThreadPoolExecutor(3) as threads:
         list(threads.map(feed, range(3)))
-    assert PushCommand.objects.filter(intent="add").count() == 29
+    assert PushCommand.objects.open().filter(intent="add").count() == 29
 
 
 def list_answered(gate: Terminal, *, returned: int = 0, told: int = 0, counted: int = 5) -> PushCommand:
@@ -313,6 +314,40 @@ def test_somebody_whose_code_does_not_fit_is_refused_in_words_and_others_are_bro
     assert unit.names() == {"8": "Bea"}
     assert TerminalPerson.objects.get(emp_code="A7").refusal.startswith("Their code isn't a number")
     assert is_up_to_date(gate)
+
+
+def test_what_was_refused_is_tried_again_when_it_is_worth_it_and_then_is_over(
+    area: Area, gate: Terminal, url: str
+) -> None:
+    hire(area, "7")
+    unit = Unit(url, user_capacity=0)
+    unit.live()
+    assert unit.told().count("DATA QUERY USERINFO") == 1
+    assert TerminalPerson.objects.get().refusal == "The unit is full."
+    tried = len(unit.told())
+    unit.live()
+    assert len(unit.told()) == tried, "not before tomorrow"
+    TerminalPerson.objects.update(retry_at=timezone.now() - timedelta(seconds=1))
+    unit.live()
+    assert len(unit.told()) == tried + 1
+    assert push_feeding.feed_due() == 0
+
+
+def test_who_can_not_be_taken_away_is_not_tried_at_every_round(area: Area, gate: Terminal, url: str) -> None:
+    ana = hire(area, "7")
+    unit = Unit(url)
+    unit.live()
+    leave(ana)
+    push_feeding.feed_due()
+    gate = Terminal.objects.select_related("push").get(pk=gate.pk)
+    assert b"DELETE" in push_orders.hand_out(gate)
+    push_orders.note_answers(gate, [Answer(PushCommand.objects.get(intent="remove").pk, -1003)])
+    unit.live()
+    assert unit.names() == {"7": "Ana"}
+    PushCommand.objects.update(finished_at=timezone.now() - timedelta(minutes=6))
+    comparing.compare_now([gate.pk])
+    unit.live()
+    assert unit.names() == {}
 
 
 def test_a_plan_is_replaced_where_nothing_of_it_was_handed_out(area: Area, gate: Terminal, url: str) -> None:
