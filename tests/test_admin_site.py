@@ -23,10 +23,14 @@ from iclock.models import (
     Biodata,
     Enrolment,
     PersonIntent,
+    PushCommand,
+    PushState,
     QuarantinedRecord,
     Terminal,
     TerminalCommand,
+    TerminalEvent,
     TerminalPerson,
+    TerminalPhoto,
     TerminalPresence,
     Transaction,
 )
@@ -40,6 +44,7 @@ HOSTILE = "<script>x</script>{{7}}"
 COMM_KEY, PIN = 3_141_592_653, "27182818"
 TEMPLATE = b"ridges and minutiae"
 HELD_DIGEST = "3141592653589793238462643383279502884197"
+KEY_DIGEST = "2718281828459045235360287471352662497757"
 
 pytestmark = pytest.mark.django_db
 
@@ -67,6 +72,13 @@ def make_row_of_everything(number: int) -> dict[str, str]:
     staff_token = live_token(StaffToken, employee=person)
     terminal = Terminal.objects.create(sn=f"SN{number}", alias=tag, area=area, fw_ver=tag)
     TerminalPresence.objects.create(terminal=terminal, online=True, since=now, last_activity=now)
+    push = PushState(terminal=terminal, path_digest=f"{number}" * 64, key_digest=KEY_DIGEST, options={tag: tag})
+    push.save()
+    order = PushCommand(terminal=terminal, kind="update_user", emp_code=tag[:24], result=tag, created_by=user)
+    order.sent = {"password": HELD_DIGEST}
+    order.save()
+    TerminalEvent.objects.create(terminal=terminal, source="menu", code=4, person=tag[:24], values=[tag])
+    TerminalPhoto.objects.create(terminal=terminal, kind="capture", emp_code=tag[:24], file="photo.bin", digest=tag)
     Alarm.objects.create(terminal=terminal, kind="away", sentence=tag, opened_at=now)
     TerminalCommand.objects.create(terminal=terminal, kind="reboot", result=tag, created_by=user)
     held = {"name": tag, "card": 7, "privilege": 0, "password": HELD_DIGEST, "disabled": False}
@@ -118,7 +130,13 @@ def make_row_of_everything(number: int) -> dict[str, str]:
         for how, spell in (("hex", bytes.hex), ("base64", lambda raw: base64.b64encode(raw).decode()[:24]))
     }
     digest = ApiToken.objects.get(user=user).digest
-    hashes = {"hash": person.self_password, "hash's end": person.self_password[-16:], "token digest": digest}
+    hashes = {
+        "path's digest": push.path_digest,
+        "key's digest": KEY_DIGEST,
+        "hash": person.self_password,
+        "hash's end": person.self_password[-16:],
+        "token digest": digest,
+    }
     secrets = {"token": token, "staff token": read_token(staff_token)}
     secrets["template"], secrets["digest on a terminal"] = TEMPLATE.decode(), HELD_DIGEST
     return {**secrets, "comm key": str(COMM_KEY), "PIN": PIN, **written, **hashes}
@@ -152,10 +170,13 @@ def test_every_model_that_people_care_for_has_pages():
         "iclock.Biodata",
         "iclock.Enrolment",
         "iclock.PersonIntent",
+        "iclock.PushCommand",
         "iclock.QuarantinedRecord",
         "iclock.Terminal",
         "iclock.TerminalCommand",
+        "iclock.TerminalEvent",
         "iclock.TerminalPerson",
+        "iclock.TerminalPhoto",
         "iclock.Transaction",
         "personnel.Area",
         "personnel.AttributeDefinition",
@@ -175,9 +196,12 @@ READ_ONLY = {
     "iclock.Biodata",
     "iclock.Enrolment",
     "iclock.PersonIntent",
+    "iclock.PushCommand",
     "iclock.QuarantinedRecord",
     "iclock.TerminalCommand",
+    "iclock.TerminalEvent",
     "iclock.TerminalPerson",
+    "iclock.TerminalPhoto",
     "iclock.Transaction",
     "personnel.StaffToken",
 }
