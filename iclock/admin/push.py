@@ -16,6 +16,7 @@ from django.utils.html import format_html_join
 from django.views.decorators.cache import never_cache
 
 from iclock.domain import push_orders, push_secrets
+from iclock.domain.push_gathering import lines_of
 from iclock.models import PushState, Terminal
 from iclock.orders import Kind, require_code_page
 from zkbio.admin import SecretField, second, tell_secret
@@ -100,7 +101,7 @@ class PushInline(admin.StackedInline[PushState, Terminal]):
 
     @admin.display(description="lines of its log")
     def log_lines(self, state: PushState) -> str:
-        return str(state.lines)
+        return str(lines_of(state.terminal))
 
     @admin.display(description="log compared")
     def verified(self, state: PushState) -> str:

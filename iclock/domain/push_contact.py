@@ -25,7 +25,7 @@ from iclock.domain.ingest import FUTURE
 from iclock.domain.push_admission import note_address
 from iclock.domain.push_options import Kept, one_line, read_kept
 from iclock.lines import Info
-from iclock.models import Alarm, PushCommand, PushState, Terminal, TerminalPresence, Transaction
+from iclock.models import Alarm, PushCommand, PushPosition, PushState, Terminal, TerminalPresence, Transaction
 from iclock.orders import Kind as OrderKind
 from iclock.punch import Punch, Source
 from zkbio.clock import read_wall, zone
@@ -149,7 +149,8 @@ def options_for(terminal: Terminal, serial: str, told_push_ver: str, *, now: dat
     unit itself knows best where it is: told a stamp from here, one that was reset would leave out what it has.
     """
     state = terminal.push
-    stamps = {table: _FROM_THE_START for table in TABLES if table in state.resend or table not in state.stamps}
+    known = PushPosition.objects.filter(terminal=terminal).values_list("stamps", flat=True).first() or {}
+    stamps = {table: _FROM_THE_START for table in TABLES if table in state.resend or table not in known}
     return Block(
         serial=serial,
         stamps=stamps,
@@ -176,13 +177,19 @@ def digest_of(block: Block) -> str:
 
 def note_handshake(terminal: Terminal, digest: str, push_ver: str = "") -> None:
     """It was told what has this digest; tables to be sent again begin anew now, until it tells where it is."""
-    with connection.cursor() as cursor:
+    again = terminal.push.resend
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE iclock_pushstate SET shook_hands_at = now(), told_digest = %s, stamps = stamps - %s::text[],"
+            "UPDATE iclock_pushstate SET shook_hands_at = now(), told_digest = %s,"
             " resend = ARRAY(SELECT each FROM unnest(resend) each WHERE each <> ALL(%s::text[]))"
             " WHERE terminal_id = %s",
-            [digest, terminal.push.resend, terminal.push.resend, terminal.pk],
+            [digest, again, terminal.pk],
         )
+        if again:
+            cursor.execute(
+                "UPDATE iclock_pushposition SET stamps = stamps - %s::text[] WHERE terminal_id = %s",
+                [again, terminal.pk],
+            )
     _write_columns(terminal, {"push_ver": one_line(push_ver, 50)})
 
 

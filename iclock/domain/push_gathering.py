@@ -8,7 +8,8 @@ committed.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import Final, NamedTuple
@@ -17,7 +18,7 @@ import orjson
 from django.db import Error, OperationalError, connection
 
 from iclock.domain.ingest import ROWS_PER_TURN, Post, record_together
-from iclock.models import Terminal
+from iclock.models import PushPosition, Terminal
 from iclock.punch import Source
 from zkbio.api.streams import let_connection_go
 from zkbio.pooled.storing import storing
@@ -32,9 +33,10 @@ LOCK_SECONDS: Final = 3.0
 # Whoever is being stored is stored within the database's own limits, or not at all.
 _OUTCOME_SECONDS: Final = 60.0
 _ADVANCE: Final = """
-UPDATE iclock_pushstate AS state SET lines = state.lines + told.lines, stamps = state.stamps || told.stamps
-FROM unnest(%s::bigint[], %s::bigint[], %s::jsonb[]) AS told (terminal_id, lines, stamps)
-WHERE state.terminal_id = told.terminal_id"""
+INSERT INTO iclock_pushposition AS known (terminal_id, lines, stamps)
+SELECT id, lines, stamps FROM unnest(%s::bigint[], %s::bigint[], %s::jsonb[]) AS told (id, lines, stamps) ORDER BY id
+ON CONFLICT (terminal_id) DO UPDATE
+SET lines = known.lines + excluded.lines, stamps = known.stamps || excluded.stamps"""
 
 
 class Position(NamedTuple):
@@ -121,6 +123,16 @@ class Gathering:
                 self._waiting[0].ready.set()
 
 
+@contextmanager
+def beside_the_others() -> Iterator[None]:
+    """What may have to wait for somebody's lock holds up no other request of the process.
+
+    Raises OperationalError when too many wait already.
+    """
+    with storing(time.monotonic() + PATIENCE_SECONDS, locks=LOCK_SECONDS):
+        yield
+
+
 def advance(positions: Iterable[Position]) -> None:
     """To be called in the transaction that stores what they brought."""
     lines: dict[int, int] = {}
@@ -132,6 +144,11 @@ def advance(positions: Iterable[Position]) -> None:
     documents = [orjson.dumps(told).decode() for told in stamps.values()]
     with connection.cursor() as cursor:
         cursor.execute(_ADVANCE, [[*lines], [*lines.values()], documents])
+
+
+def lines_of(terminal: Terminal) -> int:
+    """How many lines of its log were acknowledged so far."""
+    return PushPosition.objects.filter(terminal=terminal).values_list("lines", flat=True).first() or 0
 
 
 def _store(batch: Sequence[_Parcel]) -> None:
@@ -153,7 +170,7 @@ def _store(batch: Sequence[_Parcel]) -> None:
 
 
 def _record(batch: Sequence[_Parcel]) -> list[int]:
-    with storing(time.monotonic() + PATIENCE_SECONDS, locks=LOCK_SECONDS):
+    with beside_the_others():
         return record_together(
             [parcel.post for parcel in batch],
             source=Source.PUSH,

@@ -27,6 +27,7 @@ from iclock.domain.marks import hold_terminals
 from iclock.domain.plan import Intent
 from iclock.domain.push_admission import is_ambiguous
 from iclock.domain.push_contact import note_options
+from iclock.domain.push_gathering import beside_the_others, lines_of
 from iclock.domain.push_written import Prepared
 from iclock.lines import Answer, Answers
 from iclock.models import Enrolment, PushCommand, PushState, Terminal, TerminalCommand
@@ -76,6 +77,8 @@ _GIVEN_UP: Final = Q(state=State.SENT) & (
     Q(sent_at__lte=Now() - PATIENCE) | (Q(lease_until__lte=Now(), times_sent__gte=MOST_TIMES) & ~Q(kind__in=ONCE))
 )
 
+_OPEN: Final = """
+SELECT EXISTS (SELECT FROM iclock_pushcommand WHERE terminal_id = %s AND state IN ('queued', 'sent'))"""
 _HAND_OUT: Final = """
 UPDATE iclock_pushcommand AS command
 SET state = 'sent', times_sent = command.times_sent + 1, sent = handed.sent::jsonb, sent_at = statement_timestamp(),
@@ -87,10 +90,9 @@ _log = logging.getLogger(__name__)
 
 def hand_out(terminal: Terminal) -> bytes:
     """The next batch for this unit, which asks for it; b"" when there is nothing to do."""
-    waits = PushCommand.objects.open().filter(_READY, terminal=terminal).exists()
-    if not waits or not _is_trusted(terminal):
+    if not _is_anything_open(terminal) or not _ready_for(terminal).exists() or not _is_trusted(terminal):
         return b""
-    with transaction.atomic():
+    with beside_the_others(), transaction.atomic():
         state = hold_state(terminal)
         if state is None:
             return b""
@@ -101,7 +103,7 @@ def hand_out(terminal: Terminal) -> bytes:
 def note_answers(terminal: Terminal, told: Answers | Iterable[Answer]) -> None:
     """What the unit says of orders; late is not too late, and what it was never given is ignored."""
     found = {answer.command_id: answer for answer in (told.answers if isinstance(told, Answers) else told)}
-    with transaction.atomic():
+    with beside_the_others(), transaction.atomic():
         # The counts of the terminal's row are written at the end: who edits it locks it first, too.
         Terminal.objects.select_for_update(no_key=True).filter(pk=terminal.pk).first()
         state = hold_state(terminal)
@@ -190,6 +192,13 @@ def hold_state(terminal: Terminal) -> PushState | None:
     return PushState.objects.select_for_update(no_key=True).filter(terminal=terminal).first()
 
 
+def _is_anything_open(terminal: Terminal) -> bool:
+    """Asked a hundred times a second and mostly answered by no: a statement that nobody has to compose."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OPEN, [terminal.pk])
+        return bool(cursor.fetchone()[0])
+
+
 def _is_trusted(terminal: Terminal) -> bool:
     """Approved, and no two units of one serial number: nobody knows which of them would hear it."""
     return terminal.admission == Terminal.Admission.APPROVED and not is_ambiguous(terminal)
@@ -221,7 +230,8 @@ def _hand_out(terminal: Terminal, state: PushState, rows: Sequence[PushCommand])
     if not batch:
         return b""
     carry([prepared[pk].intent for pk, _ in batch if pk in prepared])
-    sent = [json.dumps(prepared[pk].sent if pk in prepared else {"lines": state.lines}) for pk, _ in batch]
+    lines = {"lines": lines_of(terminal)}
+    sent = [json.dumps(prepared[pk].sent if pk in prepared else lines) for pk, _ in batch]
     with connection.cursor() as cursor:
         lease = settings.PUSH_LEASE_SECONDS
         cursor.execute(_HAND_OUT, {"ids": [pk for pk, _ in batch], "sent": sent, "lease": lease})

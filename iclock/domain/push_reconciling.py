@@ -19,6 +19,7 @@ from django.utils import timezone
 from iclock.domain import push_orders
 from iclock.domain.completeness import complete_until, move_complete_until
 from iclock.domain.push_feeding import listening
+from iclock.domain.push_gathering import lines_of
 from iclock.domain.push_span import EARLIEST, span, tomorrow, wall
 from iclock.models import PushCommand, PushState, QuarantinedRecord, Terminal, TerminalPresence, Transaction
 from iclock.orders import Kind
@@ -54,7 +55,7 @@ def compare(terminal: Terminal) -> None:
         if last is None or _is_judged(state, last):
             _ask(terminal)
         elif last.kind == Kind.QUERY_ATTLOG:
-            _judge_sent(terminal, state, last)
+            _judge_sent(terminal, last)
         else:
             _judge_count(terminal, last)
 
@@ -115,12 +116,13 @@ def _judge_count(terminal: Terminal, asked: PushCommand) -> None:
     _queue(terminal, Kind.QUERY_ATTLOG, start, count=count, heard_at=heard)
 
 
-def _judge_sent(terminal: Terminal, state: PushState, query: PushCommand) -> None:
+def _judge_sent(terminal: Terminal, query: PushCommand) -> None:
     """It sent all of its punches again: then everything is here, whatever was counted."""
     if query.state != State.DONE or query.finished_at is None:
         _note_compared(terminal)
         return
-    came = state.lines - query.sent.get("lines", state.lines)
+    now = lines_of(terminal)
+    came = now - query.sent.get("lines", now)
     if came >= query.arguments["count"]:
         _move(terminal, datetime.fromisoformat(query.arguments["heard_at"]))
     elif query.finished_at > timezone.now() - _LATE:
@@ -152,7 +154,7 @@ def _move(terminal: Terminal, heard_at: datetime | None) -> None:
         return
     known = TerminalPresence.objects.filter(terminal=terminal).first()
     drift = timedelta(seconds=known.clock_drift or 0) if known else timedelta(0)
-    tolerance = timedelta(seconds=settings.CLOCK_TOLERANCE_SECONDS)
+    tolerance = timedelta(seconds=settings.CLOCK_ALARM_SECONDS)
     until = complete_until(heard_at, drift, tolerance=tolerance, where=zone(terminal.time_zone))
     if until is not None:
         move_complete_until(terminal, until)

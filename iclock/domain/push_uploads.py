@@ -8,9 +8,7 @@ In a process of gevent's all of it waits beside the loop: posts that can't be st
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Final, TypeVar
 
@@ -20,14 +18,13 @@ from django.utils import timezone
 from iclock.domain import push_contact
 from iclock.domain.ingest import Counts, Post, WallRange, fault_of, record_punches
 from iclock.domain.push_events import keep_events
-from iclock.domain.push_gathering import LOCK_SECONDS, MOST_ROWS, PATIENCE_SECONDS, Gathering, Position, advance
+from iclock.domain.push_gathering import MOST_ROWS, Gathering, Position, advance, beside_the_others
 from iclock.domain.push_people import note_people
 from iclock.domain.push_photos import keep_picture, refused_picture
 from iclock.lines import Attendance, Line, OperationLine, PictureLine, TemplateLine, Uploaded, UserLine
 from iclock.models import Terminal, TerminalPresence
 from iclock.punch import Reject, Source
 from zkbio.clock import zone
-from zkbio.pooled.storing import storing
 from zkbio.texts import in_print
 
 T = TypeVar("T", bound=Line)
@@ -59,7 +56,7 @@ def _is_ordinary(attendance: Attendance) -> bool:
 
 
 def _store_alone(terminal: Terminal, attendance: Attendance, position: Position) -> Counts:
-    with _beside_the_others():
+    with beside_the_others():
         keep_events(terminal, attendance.operations)
         return record_punches(
             terminal,
@@ -77,7 +74,7 @@ def store_lines(terminal: Terminal, uploaded: Uploaded, *, table: str, stamp: st
     Punches come first: they are stored even where a photo can't be. The position moves when all else is.
     """
     lines = uploaded.lines
-    with _beside_the_others():
+    with beside_the_others():
         if uploaded.punches:
             doubtful = _doubtful(terminal)
             record_punches(terminal, uploaded.punches, source=Source.PUSH, doubtful=doubtful)
@@ -93,7 +90,7 @@ def store_lines(terminal: Terminal, uploaded: Uploaded, *, table: str, stamp: st
 
 def store_photo(terminal: Terminal, picture: PictureLine) -> None:
     """Raises django.db.Error and OSError."""
-    with _beside_the_others():
+    with beside_the_others():
         refused = keep_picture(terminal, picture)
         if refused:
             _finish(terminal, [refused])
@@ -101,13 +98,13 @@ def store_photo(terminal: Terminal, picture: PictureLine) -> None:
 
 def refuse_photo(terminal: Terminal, *, reason: str, size: int) -> None:
     """A post of a photo that can't be read. Raises django.db.Error."""
-    with _beside_the_others():
+    with beside_the_others():
         _finish(terminal, [refused_picture("that can't be read", reason=reason, size=size)])
 
 
 def store_events(terminal: Terminal, operations: Sequence[OperationLine]) -> None:
     """Raises django.db.Error."""
-    with _beside_the_others():
+    with beside_the_others():
         keep_events(terminal, operations)
 
 
@@ -117,13 +114,6 @@ def _of(kind: type[T], lines: Iterable[Line]) -> list[T]:
 
 def _finish(terminal: Terminal, rejects: Sequence[Reject], *, move_cursor: Callable[[], None] | None = None) -> None:
     record_punches(terminal, (), source=Source.PUSH, rejects=rejects, move_cursor=move_cursor)
-
-
-@contextmanager
-def _beside_the_others() -> Iterator[None]:
-    """Raises OperationalError when too many others are stored."""
-    with storing(time.monotonic() + PATIENCE_SECONDS, locks=LOCK_SECONDS):
-        yield
 
 
 def _kept(stamp: str) -> str:

@@ -4,7 +4,7 @@ from iclock.models.command import TerminalCommand
 from iclock.models.enrolment import Enrolment
 from iclock.models.mark import SyncMark
 from iclock.models.person import PersonIntent, TerminalPerson
-from iclock.models.push import PushCommand, PushState, TerminalEvent, TerminalPhoto
+from iclock.models.push import PushCommand, PushPosition, PushState, TerminalEvent, TerminalPhoto
 from iclock.models.quarantine import QuarantinedRecord
 from iclock.models.terminal import Terminal, TerminalPresence
 from iclock.models.transaction import Transaction, TransactionBlock, TransactionSuperblock
@@ -16,6 +16,7 @@ __all__ = [
     "ForgottenTemplate",
     "PersonIntent",
     "PushCommand",
+    "PushPosition",
     "PushState",
     "QuarantinedRecord",
     "SyncMark",

@@ -21,7 +21,7 @@ from zkbio.wallclock import WallClockField
 
 
 class PushState(models.Model):
-    """How far a terminal that dials is. Narrow, because posts write it; it is locked before what waits for it."""
+    """A terminal that dials. It is locked by whoever writes what waits for it."""
 
     terminal = models.OneToOneField(Terminal, models.CASCADE, primary_key=True, related_name="push")
 
@@ -51,9 +51,7 @@ class PushState(models.Model):
         help_text="In which the unit writes names; what is UTF-8 is read as that anyway.",
     )
 
-    # Uploads: the unit's own position in each table, and how many lines of its log were acknowledged.
-    stamps = models.JSONField(default=dict, db_default={}, editable=False)
-    lines = models.BigIntegerField("lines of its log", default=0, db_default=0, editable=False)
+    # Tables that the unit is to send from their beginning when it shakes hands next.
     resend = ArrayField(models.CharField(max_length=10), default=list, db_default=[], editable=False)
 
     # People: when all of the unit's were told last, and what the plan that is under way was made for.
@@ -75,6 +73,17 @@ class PushState(models.Model):
 
     def __str__(self) -> str:
         return f"PUSH of {self.terminal_id}"
+
+
+class PushPosition(models.Model):
+    """What posts write, apart from the state: who locks that has no writer of punches wait."""
+
+    terminal = models.OneToOneField(Terminal, models.CASCADE, primary_key=True, related_name="push_position")
+    lines = models.BigIntegerField(default=0, db_default=0, help_text="Of its log, that were acknowledged so far.")
+    stamps = models.JSONField(default=dict, db_default={}, help_text="Where the unit says that it is, by table.")
+
+    def __str__(self) -> str:
+        return f"position of {self.terminal_id}"
 
 
 class PushCommandQuerySet(models.QuerySet["PushCommand"]):

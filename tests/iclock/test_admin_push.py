@@ -16,7 +16,7 @@ from django.test import Client, override_settings
 from django.utils import timezone
 
 from iclock.domain.push_admission import Caller, admit
-from iclock.models import PushCommand, PushState, Terminal, TerminalEvent, TerminalPhoto
+from iclock.models import PushCommand, PushPosition, PushState, Terminal, TerminalEvent, TerminalPhoto
 from personnel.models import Area, AreaLimit, Employee
 from zkbio import crypto
 from zkbio.accounts.models import AuditEntry, User
@@ -90,7 +90,8 @@ def test_a_unit_that_nobody_knows_is_listed_as_not_authorised_and_let_in_once_it
 
 
 def test_the_page_of_a_terminal_says_what_it_told(admin_client: Client, unit: Terminal) -> None:
-    PushState.objects.update(options={"PIN2Width": "14"}, lines=4711, address=HERE, shook_hands_at=timezone.now())
+    PushState.objects.update(options={"PIN2Width": "14"}, address=HERE, shook_hands_at=timezone.now())
+    PushPosition.objects.create(terminal=unit, lines=4711)
     page = admin_client.get(f"{TERMINALS}{unit.pk}/change/").text
     for told in ("PIN2Width = 14", "4711", HERE, "Last handshake"):
         assert told in page
@@ -103,10 +104,10 @@ def test_the_page_of_a_terminal_that_never_dialled_has_none_of_that(admin_client
 
 def test_the_code_page_is_entered_and_nothing_else_of_the_row_is_written(admin_client: Client, unit: Terminal) -> None:
     typed = form_of(admin_client, unit) | {"push-0-encoding": "gb18030"}
-    PushState.objects.update(lines=12, stamps={"ATTLOG": "9"})
+    PushState.objects.update(resend=["ATTLOG"])
     assert admin_client.post(f"{TERMINALS}{unit.pk}/change/", typed).status_code == 302
     state = PushState.objects.get()
-    assert (state.encoding, state.lines, state.stamps) == ("gb18030", 12, {"ATTLOG": "9"})
+    assert (state.encoding, state.resend) == ("gb18030", ["ATTLOG"])
 
 
 @pytest.mark.parametrize("encoding", ["klingon", "utf-16", "rot13"])

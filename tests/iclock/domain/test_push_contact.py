@@ -18,7 +18,7 @@ from iclock.domain.ingest import record_punches
 from iclock.domain.push_admission import Caller, admit
 from iclock.domain.push_contact import Block, digest_of, note_clock, note_heard, note_info, note_options, options_for
 from iclock.lines import Info
-from iclock.models import Alarm, PushCommand, PushState, Terminal, TerminalPresence
+from iclock.models import Alarm, PushCommand, PushPosition, PushState, Terminal, TerminalPresence
 from iclock.punch import Punch, Source
 from zkbio.launcher.processes import wait_until
 
@@ -222,7 +222,8 @@ def test_a_unit_is_told_how_often_to_call_and_when_to_send(unit: Terminal) -> No
 
 
 def test_a_unit_continues_where_it_was_and_sends_from_the_start_what_nobody_knows_of(unit: Terminal) -> None:
-    PushState.objects.update(stamps={"ATTLOG": "82983982", "OPERLOG": "77"}, resend=["OPERLOG"])
+    PushState.objects.update(resend=["OPERLOG"])
+    PushPosition.objects.update_or_create({"stamps": {"ATTLOG": "82983982", "OPERLOG": "77"}}, terminal=unit)
     told = block(come()).stamps
     assert told == {"OPERLOG": "0", "ATTPHOTO": "0", "BIODATA": "0"}
 
@@ -241,11 +242,12 @@ def test_the_code_of_the_platform_is_the_same_at_every_contact(unit: Terminal) -
 
 
 def test_what_was_to_be_sent_again_is_asked_for_until_the_unit_tells_where_it_is(unit: Terminal) -> None:
-    PushState.objects.update(stamps={"ATTLOG": "82983982", "OPERLOG": "77"}, resend=["OPERLOG"])
+    PushState.objects.update(resend=["OPERLOG"])
+    PushPosition.objects.update_or_create({"stamps": {"ATTLOG": "82983982", "OPERLOG": "77"}}, terminal=unit)
     asked = come()
     push_contact.note_handshake(asked, digest_of(block(asked)), "2.4.1")
     state = PushState.objects.get()
-    assert (state.stamps, state.resend) == ({"ATTLOG": "82983982"}, [])
+    assert (PushPosition.objects.get().stamps, state.resend) == ({"ATTLOG": "82983982"}, [])
     assert state.shook_hands_at is not None
     assert state.told_digest == digest_of(block(come()))
     assert block(come()).stamps["OPERLOG"] == "0"
@@ -256,7 +258,7 @@ def test_the_digest_changes_with_the_offset_and_the_heartbeat_and_not_with_the_p
     summer, winter = datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)
     before = digest_of(block(unit, summer))
     assert digest_of(block(unit, winter)) != before
-    unit.push.stamps = {"ATTLOG": "1"}
+    PushPosition.objects.create(terminal=unit, stamps={"ATTLOG": "1"})
     assert digest_of(block(unit, summer)) == before
     unit.heartbeat = 11
     assert digest_of(block(unit, summer)) != before

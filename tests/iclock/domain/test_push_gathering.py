@@ -11,8 +11,8 @@ import pytest
 from django.db import DataError, OperationalError, connection, transaction
 
 from iclock.domain.ingest import TURN, Post
-from iclock.domain.push_gathering import Gathering, Position
-from iclock.models import PushState, Terminal, Transaction
+from iclock.domain.push_gathering import Gathering, Position, lines_of
+from iclock.models import PushPosition, PushState, Terminal, Transaction
 from iclock.punch import Punch
 from zkbio.launcher.processes import wait_until
 
@@ -63,7 +63,7 @@ def test_posts_that_arrive_while_another_is_stored_share_its_successor(units: li
     wanted = [(unit.sn, unit.alias, code, 2) for unit in units for code in "12"]
     assert sorted(stored) == wanted
     assert len(set(Transaction.objects.values_list("upload_time", flat=True))) == 2
-    assert set(PushState.objects.values_list("lines", "stamps__ATTLOG")) == {(2, "0")}
+    assert set(PushPosition.objects.values_list("lines", "stamps__ATTLOG")) == {(2, "0")}
 
 
 def test_a_punch_that_two_posts_brought_was_new_once(units: list[Terminal]) -> None:
@@ -73,7 +73,7 @@ def test_a_punch_that_two_posts_brought_was_new_once(units: list[Terminal]) -> N
 
     assert new[0] == 1
     assert sum(map(int, map(str, new[1:]))) == 2
-    assert PushState.objects.get(terminal=units[1]).lines == 4
+    assert PushPosition.objects.get(terminal=units[1]).lines == 4
 
 
 def test_a_later_post_of_a_unit_says_where_it_is(units: list[Terminal]) -> None:
@@ -82,7 +82,7 @@ def test_a_later_post_of_a_unit_says_where_it_is(units: list[Terminal]) -> None:
         outcomes()
     Gathering().store(*post(units[1], "1", at=2))
 
-    assert PushState.objects.get(terminal=units[1]).stamps == {"ATTLOG": "2"}
+    assert PushPosition.objects.get(terminal=units[1]).stamps == {"ATTLOG": "2"}
 
 
 def test_a_post_that_no_table_takes_costs_its_neighbours_nothing(units: list[Terminal]) -> None:
@@ -92,7 +92,7 @@ def test_a_post_that_no_table_takes_costs_its_neighbours_nothing(units: list[Ter
         assert outcomes() == [1, 1, DataError, 1]
 
     assert not Transaction.objects.filter(terminal_sn=units[2].sn).exists()
-    assert PushState.objects.get(terminal=units[2]).lines == 0
+    assert lines_of(units[2]) == 0
 
 
 def test_who_comes_alone_waits_for_nobody(units: list[Terminal]) -> None:

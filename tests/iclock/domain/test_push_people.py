@@ -26,6 +26,7 @@ from iclock.models import (
     Biodata,
     Enrolment,
     PersonIntent,
+    PushPosition,
     PushState,
     QuarantinedRecord,
     SyncMark,
@@ -375,7 +376,7 @@ def test_punches_among_the_lines_are_stored_and_counted_and_bad_lines_are_kept(g
 
     store_lines(gate, uploaded, table="TRANSACTION", stamp="77")
 
-    state = PushState.objects.get()
+    state = PushPosition.objects.get()
     assert (Transaction.objects.count(), state.lines, state.stamps) == (1, 1, {"TRANSACTION": "77"})
 
 
@@ -414,4 +415,4 @@ def test_a_whole_post_of_a_unit_is_stored_but_for_what_is_secret(
     said = " ".join([*QuarantinedRecord.objects.values_list("reason", flat=True), caplog.text]).encode()
     for secret in (b"90210", template.encode(), FINGER):
         assert secret not in kept + said
-    assert PushState.objects.get().stamps == {"OPERLOG": "12"}
+    assert PushPosition.objects.get().stamps == {"OPERLOG": "12"}

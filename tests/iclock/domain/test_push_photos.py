@@ -21,7 +21,7 @@ from PIL import Image
 from iclock.domain.push_photos import open_photo, purge_photos
 from iclock.domain.push_uploads import refuse_photo, store_attendance, store_lines, store_photo
 from iclock.lines import Attendance, Line, PictureLine, Uploaded, UserLine
-from iclock.models import PushState, QuarantinedRecord, Terminal, TerminalPhoto, Transaction
+from iclock.models import PushPosition, PushState, QuarantinedRecord, Terminal, TerminalPhoto, Transaction
 from iclock.punch import Punch
 from personnel.domain import people
 from personnel.models import Area, Department, Employee
@@ -168,7 +168,7 @@ def test_a_full_disk_is_an_error_and_punches_are_stored_all_the_same(gate: Termi
 
     assert (TerminalPhoto.objects.count(), stored_files(files)) == (0, [])
     assert Transaction.objects.count() == 2
-    assert PushState.objects.get().stamps == {"ATTLOG": "1"}
+    assert PushPosition.objects.get().stamps == {"ATTLOG": "1"}
 
 
 def test_without_its_row_there_is_no_file(gate: Terminal, files: Path) -> None:
