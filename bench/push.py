@@ -162,4 +162,6 @@ def _cpu(web: WebServer) -> float:
         cursor.execute("SELECT pg_backend_pid()")
         server = psutil.Process(cursor.fetchone()[0]).parent()
     assert server is not None
-    return sum(sum(each.cpu_times()[:2]) for process in (web.process, server) for each in [process, *process.children()])
+    return sum(
+        sum(each.cpu_times()[:2]) for process in (web.process, server) for each in [process, *process.children()]
+    )

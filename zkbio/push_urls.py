@@ -1,6 +1,7 @@
 """What terminals that dial ask for, and nothing else."""
 
-from iclock.push.urls import urlpatterns as urlpatterns
-from zkbio.web_urls import handler400 as handler400
-from zkbio.web_urls import handler404 as handler404
-from zkbio.web_urls import handler500 as handler500
+from iclock.push import urls
+from zkbio import web_urls
+
+urlpatterns = urls.urlpatterns
+handler400, handler404, handler500 = web_urls.handler400, web_urls.handler404, web_urls.handler500
