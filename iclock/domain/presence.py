@@ -41,7 +41,10 @@ def expect(terminal_ids: Iterable[int]) -> None:
 
 
 def expect_no_more(terminal_ids: Iterable[int]) -> None:
-    """They aren't polled any more, or another unit took their place: they aren't away, they just aren't there."""
-    TerminalPresence.objects.filter(terminal__in=terminal_ids, expected=True).update(
-        expected=False, online=False, since=Now()
-    )
+    """They aren't polled any more, or another unit took their place: they aren't away, they just aren't there.
+
+    One that dials as well is told by its own calls what it is to do, from now on.
+    """
+    mine = TerminalPresence.objects.filter(terminal__in=list(terminal_ids))
+    mine.update(pull_time=None)
+    mine.filter(expected=True).update(expected=False, online=False, since=Now())

@@ -256,12 +256,20 @@ def test_the_demos_printed_line_shows_punches_arriving(state_dir: Path) -> None:
         environ = psutil.Process(launch.pid_of("devices.simulator")).environ()
         assert environ == {"PATH": environ["PATH"], "LC_ALL": "C", "PYTHONUNBUFFERED": "1"}, "it needs no secrets"
 
-        def newest() -> dict[str, Any]:
-            answer = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, timeout=30, check=True)
+        def newest(asking: str = line) -> dict[str, Any]:
+            answer = subprocess.run(["/bin/sh", "-c", asking], capture_output=True, text=True, timeout=30, check=True)
             return dict(json.loads(answer.stdout))
 
         assert wait_until(lambda: newest()["count"] != 0, 60), newest()
         first = newest()["count"]
         assert wait_until(lambda: newest()["count"] != first, 60), "no new punch arrived"
         assert all(punch["first_name"] for punch in newest()["data"]), "the people of the demo have names"
+
+        assert f"DEMO0004 dials http://127.0.0.1:{launch.port}/ itself" in launch.said()
+        dialling = line.replace("transactions/?", "transactions/?terminal_sn=DEMO0004&")
+        told = newest(dialling)["count"]
+        assert wait_until(lambda: newest(dialling)["count"] > told >= 500, 60), "nobody told of a punch by itself"
+        terminals = newest(line.replace("transactions/?", "terminals/?sn=DEMO0004&"))["data"]
+        assert [(terminal["alias"], terminal["state"]) for terminal in terminals] == [("Demo Canteen", "1")]
+        assert "DEMO0004" not in (state_dir / "log" / "worker.log").read_text(), "nobody dials it"
         assert launch.end() < 30

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from zkbio.launcher.options import Options
-from zkbio.launcher.roles import DEMO_TERMINALS
+from zkbio.launcher.roles import DEMO_DIALLING, DEMO_POLLED, dialled_url
 from zkbio.launcher.state import write_private
 from zkbio.launcher.trouble import LaunchError
 from zkbio.launcher.valkey import can_listen
@@ -17,15 +17,17 @@ FIRST_PORT = 4370
 
 
 def choose_first_port(note: Path) -> int:
-    """The first of DEMO_TERMINALS neighbouring free ports; the same as last time if they are free."""
-    candidates = list(range(FIRST_PORT, FIRST_PORT + 50 * DEMO_TERMINALS, DEMO_TERMINALS))
+    """The first of DEMO_POLLED neighbouring free ports; the same as last time if they are free."""
+    candidates = list(range(FIRST_PORT, FIRST_PORT + 50 * DEMO_POLLED, DEMO_POLLED))
     if note.exists():
         candidates.insert(0, int(note.read_text()))
     for first in candidates:
-        if all(can_listen(port) for port in range(first, first + DEMO_TERMINALS)):
+        if all(can_listen(port) for port in range(first, first + DEMO_POLLED)):
             write_private(note, f"{first}\n")
             return first
-    raise LaunchError(f"No {DEMO_TERMINALS} ports are free for the simulated terminals; see who has them: ss -ltnp")
+    raise LaunchError(
+        f"No {DEMO_POLLED} neighbouring ports are free for the simulated terminals; see who has them: ss -ltnp"
+    )
 
 
 def announced(log: Path, offset: int) -> list[dict[str, str | int]]:
@@ -37,13 +39,23 @@ def announced(log: Path, offset: int) -> list[dict[str, str | int]]:
 
 
 def entering(terminals: list[dict[str, str | int]]) -> list[str]:
-    """The command that registers them."""
-    return [sys.executable, "-m", "zkbio.launcher.demo_entries", json.dumps(terminals)]
+    """The command that registers those that can be dialled."""
+    listening = [terminal for terminal in terminals if "port" in terminal]
+    return [sys.executable, "-m", "zkbio.launcher.demo_entries", json.dumps(listening)]
 
 
-def forgetting() -> list[str]:
-    """The command that forgets their logs, before they begin new ones."""
-    return [sys.executable, "-m", "zkbio.launcher.demo_entries", "forget"]
+def preparing() -> list[str]:
+    """The command for what has to be there before any of them is switched on."""
+    return [sys.executable, "-m", "zkbio.launcher.demo_entries", "prepare"]
+
+
+def whereabouts(terminals: list[dict[str, str | int]]) -> str:
+    listening = [f"{terminal['serial']} on port {terminal['port']}" for terminal in terminals if "port" in terminal]
+    return ", ".join([*listening, *(f"{terminal['serial']} dials" for terminal in terminals if "push" in terminal)])
+
+
+def who_dials(options: Options) -> str:
+    return f"The simulated terminal {DEMO_DIALLING} dials {dialled_url(options)} itself (PUSH); the others are polled."
 
 
 def curl_line(options: Options, *, username: str, password: str | None) -> str:

@@ -1,7 +1,7 @@
 """Run as a program at a demo's start: enters the simulated terminals, and at the first one the people who punch there.
 
-Its argument is the list of terminals as JSON, each with its serial number, host, port and comm key; or ``forget``,
-before they start.
+Its argument is ``prepare`` before they start; then the list of those that are polled as JSON, each with its serial
+number, host, port and comm key.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import django
+from django.db.models import Q
 
 if __name__ == "__main__":
     django.setup()  # models can be imported after it alone
@@ -21,22 +22,27 @@ from devices.domain.registry import AlreadyRegisteredError, change_device, norma
 from devices.models import Device
 from devices.simulator.people import hire
 from devices.simulator.spec import SimUser
+from iclock.domain.terminals import approve_terminals
 from iclock.models import Terminal
 from personnel.domain.importing import Line, import_employees
 from personnel.models import Area
-from zkbio.launcher.roles import DEMO_PEOPLE, DEMO_SEED
+from zkbio.accounts.domain.audit import record
+from zkbio.launcher.roles import DEMO_DIALLING, DEMO_PEOPLE, DEMO_SEED
 
-PLACES: Final = ("Main entrance", "Warehouse", "Office", "Canteen")
+PLACES: Final = ("Main entrance", "Warehouse", "Office")
+DIALLING_PLACE: Final = "Canteen"
+LOOPBACK: Final = "127.0.0.1"
 READ_SECONDS: Final = 10  # often enough to watch punches arrive
 AREA: Final = "demo"
 AREA_NAMED: Final = {"area_name": "Demo"}
 
 
 def main() -> int:
-    if sys.argv[1] == "forget":
+    if sys.argv[1] == "prepare":
         forget_logs()
+        enter_people(hire(DEMO_PEOPLE, seed=DEMO_SEED))
+        enter_dialling()
         return 0
-    enter_people(hire(DEMO_PEOPLE, seed=DEMO_SEED))
     for place, terminal in zip(PLACES, json.loads(sys.argv[1]), strict=True):
         enter_terminal(place, terminal)
     return 0
@@ -47,10 +53,20 @@ def forget_logs() -> None:
     Device.objects.filter(key__in=[normalise_key(place) for place in PLACES]).update(**FORGOTTEN)
 
 
+def enter_dialling() -> None:
+    """Let the terminal in before it calls. Where earlier releases dialled it, nobody answers any more."""
+    never_answered = Q(key=normalise_key(DIALLING_PLACE), host=LOOPBACK, terminal=None)
+    for device in Device.objects.filter(Q(terminal__sn=DEMO_DIALLING) | never_answered):
+        record(actor="demo", action="devices.remove", subject=str(device), detail={"id": device.key})
+        device.delete()
+    terminal = hang_terminal(DIALLING_PLACE, DEMO_DIALLING)
+    if terminal.admission == Terminal.Admission.PENDING:
+        approve_terminals([terminal], actor="demo")
+
+
 def enter_terminal(place: str, terminal: dict[str, Any]) -> None:
     """Hang it where the demo's people are; register it, or lead the place's device to the port it has this time."""
-    area, _is_new = Area.objects.get_or_create(area_code=AREA, defaults=AREA_NAMED)
-    Terminal.objects.get_or_create(sn=terminal["serial"], defaults={"alias": f"Demo {place}", "area": area})
+    hang_terminal(place, terminal["serial"])
     address = {name: terminal[name] for name in ("host", "port", "comm_key")}
     known = Device.objects.filter(key=normalise_key(place)).first()
     try:
@@ -60,6 +76,12 @@ def enter_terminal(place: str, terminal: dict[str, Any]) -> None:
             change_device(known.pk, **address)
     except AlreadyRegisteredError as error:
         print(f"{error.there.host} port {error.there.port} stays {error.there.key}.")
+
+
+def hang_terminal(place: str, serial: str) -> Terminal:
+    area, _is_new = Area.objects.get_or_create(area_code=AREA, defaults=AREA_NAMED)
+    defaults = {"alias": f"Demo {place}", "area": area}
+    return Terminal.objects.get_or_create(sn=serial, defaults=defaults)[0]
 
 
 def enter_people(people: Iterable[SimUser]) -> None:

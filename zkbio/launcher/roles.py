@@ -7,7 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from zkbio.launcher.options import Options
+from zkbio.launcher.environment import in_url_form
+from zkbio.launcher.options import WILDCARDS, Options
 from zkbio.launcher.owner import ENVIRON
 from zkbio.launcher.processes import Running, recall, remember, spawn
 from zkbio.launcher.state import ROOT, StateDir
@@ -21,6 +22,8 @@ WORKER_THREADS = 50
 PLAIN = ("--config", "python:zkbio.launcher.leaving")
 BARE = {**ENVIRON, "PYTHONUNBUFFERED": "1"}  # the simulator plays other people's hardware: it gets none of our secrets
 DEMO_TERMINALS = 4
+DEMO_POLLED = 3  # the others dial
+DEMO_FIRST, DEMO_DIALLING = "DEMO0001", "DEMO0004"
 DEMO_PEOPLE = 36
 DEMO_SEED = 7  # the same people at every start
 NAMES = {
@@ -59,7 +62,7 @@ def push_command(options: Options) -> list[str]:
 
 
 def gunicorn(bound: str, port: int) -> list[str]:
-    host = f"[{bound.strip('[]')}]" if ":" in bound else bound
+    host = in_url_form(bound.strip("[]"))
     return [
         *(sys.executable, "-m", "gunicorn", "zkbio.wsgi:application", "--bind", f"{host}:{port}"),
         *("--worker-class", "gevent", "--workers", str(WEB_WORKERS), "--worker-connections", "1000"),
@@ -96,12 +99,27 @@ def devices_file_command() -> list[str]:
     return [sys.executable, str(ROOT / "manage.py"), "import_devices", "--at-start"]
 
 
-def simulator_command(first_port: int) -> list[str]:
+def simulator_command(first_port: int, options: Options) -> list[str]:
     return [
         *(sys.executable, "-m", "devices.simulator", "--count", str(DEMO_TERMINALS), "--port", str(first_port)),
         *("--people", str(DEMO_PEOPLE), "--seed", str(DEMO_SEED), "--punch-every", "3", "--log-size", "500"),
-        *("--serial", "DEMO0001"),
+        *("--serial", DEMO_FIRST, "--push-url", dialled_url(options), "--push-only"),
+        *("--pushers", str(DEMO_TERMINALS - DEMO_POLLED)),
+        *(["--push-insecure"] if dialled_url(options).startswith("https:") else []),
     ]
+
+
+def dialled_url(options: Options) -> str:
+    """Where the demo's terminal dials to, which is on this machine: by an address, whatever the machine is called."""
+    apart = options.push_port is not None
+    host, port = (options.push_host, options.push_port) if apart else (options.host, options.port)
+    return f"{'https' if options.certificate and not apart else 'http'}://{in_url_form(reachable(host))}:{port}/"
+
+
+def reachable(bound: str) -> str:
+    """The address by which a program of this machine reaches who listens there."""
+    host = bound.strip("[]")
+    return host if host not in WILDCARDS else "::1" if ":" in host else "127.0.0.1"
 
 
 def service(key: str, command: Sequence[str], *, environ: Mapping[str, str], state: StateDir) -> Service:

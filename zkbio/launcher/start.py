@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 from zkbio.launcher import demo, roles
 from zkbio.launcher.environment import own_names, program_environment
-from zkbio.launcher.options import WILDCARDS, Options, read_options, require_database, require_free_port, require_redis
+from zkbio.launcher.options import Options, read_options, require_database, require_free_port, require_redis
 from zkbio.launcher.postgres import EmbeddedPostgres, last_line
 from zkbio.launcher.processes import Running, recall, spawn, wait_until
 from zkbio.launcher.signals import StopSignals
@@ -277,10 +277,8 @@ class Start:
         with step(f"Starting {roles.DEMO_TERMINALS} simulated terminals and registering them") as remarks:
             log = self.state.log / "simulator.log"
             offset = log.stat().st_size if log.exists() else 0
-            note = self.state.run / "demo-port"
-            if note.exists():
-                self.run_once("demo", demo.forgetting(), {})
-            command = roles.simulator_command(demo.choose_first_port(note))
+            self.run_once("demo", demo.preparing(), {})
+            command = roles.simulator_command(demo.choose_first_port(self.state.run / "demo-port"), self.options)
             self.supervisor.start(roles.service("simulator", command, environ=roles.BARE, state=self.state))
             with self.signals.interruptible():
                 wait_until(lambda: len(demo.announced(log, offset)) == roles.DEMO_TERMINALS, 30.0)
@@ -288,7 +286,7 @@ class Start:
             if len(found) != roles.DEMO_TERMINALS:
                 raise LaunchError(f"The simulated terminals did not start: {last_line(log.read_text())} (see {log})")
             self.run_once("demo", demo.entering(found), {})
-            remarks.append(", ".join(f"{terminal['serial']} on port {terminal['port']}" for terminal in found))
+            remarks.append(demo.whereabouts(found))
 
     def summary(self) -> None:
         name = self.options.admin_username or "admin"
@@ -297,6 +295,8 @@ class Start:
         say(f"\nReady after {seconds:.1f} s: {self.options.url}admin/ (log in as {name}); Ctrl-C stops everything.")
         if self.options.push_port:
             say(f"Terminals that dial are served on {self.options.push_url} and nowhere else.")
+        if self.options.demo:
+            say(demo.who_dials(self.options))
         say(f"State: {self.state.root}, logs: {self.state.log}")
         arriving = "See punches arrive, the first within ten seconds"
         say(f"{arriving if self.options.demo else 'Read the newest punches'}:\n  {curl}\n")
@@ -314,7 +314,7 @@ def is_alive(running: Running | None) -> bool:
 def answers(options: Options, environ: Mapping[str, str]) -> bool:
     """Whether the log-in page is served; asked under a name that ALLOWED_HOSTS lets in."""
     name = environ["ALLOWED_HOSTS"].split(",")[0].strip().lstrip(".*") or "localhost"
-    host = _reachable(options.host)
+    host = roles.reachable(options.host)
     connection = http.client.HTTPConnection(host, options.port, timeout=10)
     if options.certificate:  # ours, whatever names it holds
         context = ssl._create_unverified_context()  # noqa: S323
@@ -330,7 +330,7 @@ def answers(options: Options, environ: Mapping[str, str]) -> bool:
 
 def serves_terminals(options: Options) -> bool:
     """Whether a unit gets an answer; one that tells no serial number gets none that is worth anything."""
-    connection = http.client.HTTPConnection(_reachable(options.push_host), options.push_port, timeout=10)
+    connection = http.client.HTTPConnection(roles.reachable(options.push_host), options.push_port, timeout=10)
     try:
         connection.request("GET", "/iclock/ping")
         return connection.getresponse().status == http.HTTPStatus.BAD_REQUEST
@@ -338,8 +338,3 @@ def serves_terminals(options: Options) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _reachable(bound: str) -> str:
-    host = bound.strip("[]")
-    return host if host not in WILDCARDS else "::1" if ":" in host else "127.0.0.1"
