@@ -11,10 +11,11 @@ from itertools import islice
 from typing import Any, Final
 
 import orjson
-from django.db import connection, models
+from django.db import models
 
 from iclock.models import PushState, Terminal, TerminalPresence
 from personnel.models import Area
+from zkbio.api.streams import Statement, read_batches
 
 _MODELS: Final[dict[str, type[models.Model]]] = {
     "terminal": Terminal,
@@ -29,22 +30,24 @@ def _columns(name: str) -> str:
 
 
 _FIND: Final = f"""
-SELECT {", ".join(map(_columns, _MODELS))}
+SELECT EXISTS (
+    SELECT FROM iclock_pushcommand waiting
+    WHERE waiting.terminal_id = terminal.id AND waiting.state IN ('queued', 'sent')
+), {", ".join(map(_columns, _MODELS))}
 FROM iclock_terminal terminal
 JOIN personnel_area area ON area.id = terminal.area_id
 LEFT JOIN iclock_pushstate push ON push.terminal_id = terminal.id
 LEFT JOIN iclock_terminalpresence presence ON presence.terminal_id = terminal.id
-WHERE terminal.sn = %s"""  # noqa: S608 - names of columns
+WHERE terminal.sn = %(sn)s"""  # noqa: S608 - names of columns
 
 
 def find_terminal(serial: str) -> Terminal | None:
     """With ``area``, ``push`` and ``presence``, as ``select_related`` would have them."""
-    with connection.cursor() as cursor:
-        cursor.execute(_FIND, [serial])
-        row = cursor.fetchone()
-    if row is None:
+    rows = next(read_batches(Statement(_FIND, {"sn": serial}), most=1), [])
+    if not rows:
         return None
-    left = iter(row)
+    waits, *columns = rows[0]
+    left = iter(columns)
     terminal: Terminal = _read(Terminal, left)
     terminal.area = _read(Area, left)
     for name in ("push", "presence"):
@@ -53,6 +56,8 @@ def find_terminal(serial: str) -> Terminal | None:
         relation.set_cached_value(terminal, related)
         if related is not None:
             related.terminal = terminal
+    if hasattr(terminal, "push"):
+        terminal.push.anything_open = waits
     return terminal
 
 

@@ -77,8 +77,6 @@ _GIVEN_UP: Final = Q(state=State.SENT) & (
     Q(sent_at__lte=Now() - PATIENCE) | (Q(lease_until__lte=Now(), times_sent__gte=MOST_TIMES) & ~Q(kind__in=ONCE))
 )
 
-_OPEN: Final = """
-SELECT EXISTS (SELECT FROM iclock_pushcommand WHERE terminal_id = %s AND state IN ('queued', 'sent'))"""
 _HAND_OUT: Final = """
 UPDATE iclock_pushcommand AS command
 SET state = 'sent', times_sent = command.times_sent + 1, sent = handed.sent::jsonb, sent_at = statement_timestamp(),
@@ -90,7 +88,7 @@ _log = logging.getLogger(__name__)
 
 def hand_out(terminal: Terminal) -> bytes:
     """The next batch for this unit, which asks for it; b"" when there is nothing to do."""
-    if not _is_anything_open(terminal) or not _ready_for(terminal).exists() or not _is_trusted(terminal):
+    if not terminal.push.anything_open or not _ready_for(terminal).exists() or not _is_trusted(terminal):
         return b""
     with beside_the_others(), transaction.atomic():
         state = hold_state(terminal)
@@ -190,13 +188,6 @@ def hold_state(terminal: Terminal) -> PushState | None:
     """Nobody else writes this terminal's orders before the transaction ends; None when the terminal is gone."""
     hold_terminals([terminal.pk])
     return PushState.objects.select_for_update(no_key=True).filter(terminal=terminal).first()
-
-
-def _is_anything_open(terminal: Terminal) -> bool:
-    """Asked a hundred times a second and mostly answered by no: a statement that nobody has to compose."""
-    with connection.cursor() as cursor:
-        cursor.execute(_OPEN, [terminal.pk])
-        return bool(cursor.fetchone()[0])
 
 
 def _is_trusted(terminal: Terminal) -> bool:

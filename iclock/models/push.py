@@ -23,6 +23,9 @@ from zkbio.wallclock import WallClockField
 class PushState(models.Model):
     """A terminal that dials. It is locked by whoever writes what waits for it."""
 
+    # Whether orders may be open: whoever finds a terminal for a request of its own looks at that, too.
+    anything_open = True
+
     terminal = models.OneToOneField(Terminal, models.CASCADE, primary_key=True, related_name="push")
 
     # Who may be it: keyed digests, "" where nothing is asked for.
