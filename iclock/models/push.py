@@ -105,15 +105,8 @@ class PushCommand(models.Model):
     No template and no password is kept here: what is sent of a person is read when it is handed out.
     """
 
-    class State(models.TextChoices):
-        QUEUED = "queued", "Queued"
-        SENT = "sent", "Sent"
-        DONE = "done", "Done"
-        FAILED = "failed", "Failed"
-        EXPIRED = "expired", "Expired"
-        CANCELLED = "cancelled", "Cancelled"
-
-    OPEN: Final = (State.QUEUED, State.SENT)
+    State = TerminalCommand.State
+    OPEN: Final = TerminalCommand.OPEN
 
     terminal = models.ForeignKey(Terminal, models.CASCADE, related_name="push_commands")
     kind = models.CharField(max_length=20, help_text="As iclock.orders names them.")
