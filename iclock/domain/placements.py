@@ -7,14 +7,14 @@ connection is needed. Rows are locked in the order terminals, their marks, peopl
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
 from django.db import transaction
 from django.db.models import F, TextField
-from django.db.models.functions import Cast, Now
+from django.db.models.functions import Cast, Collate, Now
 from django.utils import timezone
 
 from iclock.domain.kept import OTHER_NAME, Held, Outcome, Row, by_text
@@ -238,10 +238,19 @@ def note_taken(terminal: Terminal, sides: Sides, outcomes: Collection[Outcome]) 
         note_outcomes(terminal, sides, outcomes, held={}, fingers={})
 
 
-def note_unanswered(terminal: Terminal, intents: Collection[Intent], sentence: str) -> None:
-    """Nobody knows what came of these intents; the next comparison finds it."""
+def note_unanswered(
+    terminal: Terminal, intents: Collection[Intent], sentence: str, *, pausing: Collection[str], pause: timedelta
+) -> None:
+    """Nobody knows what came of these intents; the next comparison finds it. The people ``pausing`` aren't tried
+    again before that time is over."""
     with transaction.atomic():
         _hold(terminal)
+        rows = TerminalPerson.objects.filter(terminal=terminal, emp_code__in=pausing)
+        # In the order in which whoever reconciles a terminal writes them.
+        locked = rows.order_by(Collate("emp_code", "C")).select_for_update(no_key=True)
+        TerminalPerson.objects.filter(pk__in=[row.pk for row in locked.only("pk")]).update(
+            refusal=_said(sentence), retry_at=timezone.now() + pause
+        )
         _record(terminal, [Outcome(intent, sentence) for intent in intents])
 
 

@@ -45,6 +45,8 @@ _LIST_AGAIN: Final = timedelta(minutes=10)
 _LATE: Final = timedelta(minutes=2)
 _QUESTION_LIFE: Final = timedelta(hours=1)
 _SOON: Final = timedelta(minutes=5)
+# A unit that asks for orders and answers none isn't asked for its templates all the time.
+_AN_HOUR: Final = timedelta(hours=1)
 _A_DAY: Final = timedelta(days=1)
 
 _NOT_CLEARED: Final = (
@@ -54,6 +56,7 @@ _NOT_CLEARED: Final = (
 _NOT_ENABLED: Final = "They are disabled on the unit, and one that dials can't be told to enable them: do it there."
 _NOT_LISTED: Final = "The unit didn't tell who is on it, so its people are compared by what it told by itself: {}"
 _INCOMPLETE: Final = "The unit told of {} of its {} people; nobody is taken for gone because of that."
+_UNCOUNTED: Final = "The unit told of {} people, not of how many it has; nobody is taken for gone because of that."
 _REPLACED: Final = "A newer plan took its place."
 _FED: Final = (Wish.REBOOT, Wish.UPLOAD_ALL, Wish.UPLOAD_TRANSACTION, Wish.CLEAR_CAPTURE)
 _REFUSED: Final = (Wish.CLEAR_LOG, Wish.CLEAR_ALL)
@@ -245,7 +248,8 @@ def _listed(terminal: Terminal, mark: SyncMark) -> str | None:
             return _NOT_LISTED.format(last.result)
     if not _needs_list(terminal, mark):
         return ""
-    lately = news and last is not None and last.finished_at and last.finished_at > timezone.now() - _SOON
+    pause = _AN_HOUR if last is not None and last.times_sent >= push_orders.MOST_TIMES else _SOON
+    lately = news and last is not None and last.finished_at and last.finished_at > timezone.now() - pause
     if not lately:
         push_orders.queue(terminal, orders.Kind.QUERY_USERS, expires_at=Now() + _QUESTION_LIFE)
         push_orders.queue(terminal, orders.Kind.INFO, expires_at=Now() + _QUESTION_LIFE)  # how many there are
@@ -267,17 +271,23 @@ def _needs_list(terminal: Terminal, mark: SyncMark) -> bool:
 
 def _conclude(terminal: Terminal, listing: PushCommand) -> str | None:
     """The question for the list was answered; None while lines of it are waited for, or how many there are."""
-    if PushCommand.objects.open().filter(terminal=terminal, kind=orders.Kind.INFO).exists():
+    infos = PushCommand.objects.filter(terminal=terminal, kind=orders.Kind.INFO)
+    if infos.open().exists():
         return None
+    info = infos.filter(finished_at__gte=listing.created_at).order_by("-id").first()
+    if info is None:
+        push_orders.queue(terminal, orders.Kind.INFO, expires_at=Now() + _QUESTION_LIFE)
+        return None
+    counted = info.sent.get("people") if info.state == State.DONE else None
     told = TerminalPerson.objects.filter(terminal=terminal, told_at__gte=listing.created_at).count()
     terminal.refresh_from_db(fields=["user_count", "fp_count"])
     remark = ""
-    if told >= terminal.user_count and (told or not listing.returned):
+    if counted is not None and told >= counted and (told or not listing.returned):
         placements.note_all_told(terminal, listing.created_at, room=room_of(terminal.push))
     elif listing.finished_at is not None and listing.finished_at > timezone.now() - _LATE:
         return None
     else:
-        remark = _INCOMPLETE.format(told, terminal.user_count)
+        remark = _UNCOUNTED.format(told) if counted is None else _INCOMPLETE.format(told, counted)
     _note_listed(terminal, listing.created_at)
     return remark
 

@@ -79,9 +79,13 @@ class Gathering:
         """How many of the punches, which all fit the table, were new. Raises django.db.Error."""
         parcel = _Parcel(post, position)
         if not self._join(parcel):
-            let_connection_go()  # who waits holds none
-            if not parcel.ready.wait(PATIENCE_SECONDS):
-                self._give_up(parcel)
+            try:
+                let_connection_go()  # who waits holds none
+                if not parcel.ready.wait(PATIENCE_SECONDS):
+                    self._give_up(parcel)
+            except BaseException:
+                self._leave(parcel)
+                raise
         if not parcel.is_over:
             self._store_waiting()
         if parcel.error is not None:
@@ -104,6 +108,15 @@ class Gathering:
                 raise OperationalError("others were stored for as long as a unit waits")
         if not waits and not parcel.ready.wait(_OUTCOME_SECONDS):
             raise OperationalError("what came of storing it isn't known")
+
+    def _leave(self, parcel: _Parcel) -> None:
+        """Nobody is there any more who would store when the turn comes."""
+        with self._lock:
+            if parcel not in self._waiting:
+                return
+            self._waiting.remove(parcel)
+        if parcel.ready.is_set():
+            self._hand_on()
 
     def _store_waiting(self) -> None:
         with self._lock:

@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from iclock import orders
-from iclock.domain import enrolments, placements, push_written
+from iclock.domain import comparing, enrolments, placements, push_written
 from iclock.domain.commands import finish_command
 from iclock.domain.history import purge
 from iclock.domain.marks import hold_terminals
@@ -58,6 +58,7 @@ _LIFE: Final = timedelta(days=1)
 _LONGEST: Final = 300
 # How many punches a unit has, by what it tells behind an answer.
 _COUNTS: Final[Mapping[Kind, str]] = {Kind.VERIFY_SUM: "attlogsum", Kind.INFO: "transactioncount"}
+_PEOPLE: Final = "usercount"
 _DIGITS: Final = 12
 _ANSWERED: Final = ("state", "returned", "result", "sent", "lease_until", "finished_at")
 _CANCELLED_THERE: Final = 6
@@ -172,8 +173,8 @@ def end(commands: QuerySet[PushCommand], state: str, sentence: str) -> int:
                 continue
             rows = list(commands.filter(terminal=terminal).order_by("id"))
             _end(rows, state, sentence)
-            if lost := [push_written.intent_of(row) for row in rows if row.intent and row.state == State.SENT]:
-                placements.note_unanswered(terminal, lost, sentence)
+            if lost := [row for row in rows if row.intent and row.state == State.SENT]:
+                _note_lost(terminal, lost, sentence)
             ended += len(rows)
             _settle_wishes(rows)
     return ended
@@ -312,7 +313,7 @@ def _finish(row: PushCommand, answer: Answer) -> None:
     row.returned, row.result = answer.returned, orders.return_in_words(answer.returned, kind)[:_LONGEST]
     row.lease_until, row.finished_at = None, timezone.now()
     if kind in _COUNTS:
-        row.sent = {**row.sent, "sum": _count(answer, _COUNTS[kind])}
+        row.sent = {**row.sent, "sum": _count(answer, _COUNTS[kind]), "people": _count(answer, _PEOPLE)}
 
 
 def _count(answer: Answer, name: str) -> int | None:
@@ -323,6 +324,15 @@ def _count(answer: Answer, name: str) -> int | None:
 def _end(rows: Collection[PushCommand], state: str, sentence: str) -> None:
     PushCommand.objects.filter(pk__in=[row.pk for row in rows]).update(
         state=state, result=sentence[:_LONGEST], lease_until=None, finished_at=Now()
+    )
+
+
+def _note_lost(terminal: Terminal, lost: Collection[PushCommand], sentence: str) -> None:
+    """Who is there now is asked before more is sent; whom it heard of often enough isn't sent again at once."""
+    comparing.doubt_fingers(terminal)
+    deaf = {row.emp_code for row in lost if row.times_sent >= MOST_TIMES}
+    placements.note_unanswered(
+        terminal, [push_written.intent_of(row) for row in lost], sentence, pausing=deaf, pause=PATIENCE
     )
 
 

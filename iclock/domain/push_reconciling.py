@@ -7,13 +7,14 @@ again, once for each comparison. One that doesn't know that question is compared
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models import BinaryField, Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Now, Substr
 from django.utils import timezone
 
 from iclock.domain import push_orders
@@ -30,11 +31,17 @@ State = PushCommand.State
 
 _AT_ONCE: Final = 50
 _WHOLE_EVERY: Final = timedelta(days=1)
+_WHOLE_AGAIN: Final = timedelta(hours=23)
 _BEFORE: Final = timedelta(days=1)
 # Lines may come after the answer to the question for them.
 _LATE: Final = timedelta(minutes=2)
 _COMPARISON: Final = "compared"
 _LIFE: Final = timedelta(hours=1)
+# How lines begin that are no punches.
+_HEAD: Final = 24
+_OF_OTHERS: Final = re.compile(
+    rb"\s*(?:(?:photo|user|userpic|biophoto|fp|face|fvein|biodata|oplog|idcard|errorlog)[ \t]|pin=)", re.IGNORECASE
+)
 
 
 def compare_due() -> int:
@@ -54,6 +61,8 @@ def compare(terminal: Terminal) -> None:
         last = _orders(terminal).order_by("-id").first()
         if last is None or _is_judged(state, last):
             _ask(terminal)
+        elif last.state in PushCommand.OPEN:
+            return  # somebody else asked meanwhile
         elif last.kind == Kind.QUERY_ATTLOG:
             _judge_sent(terminal, last)
         else:
@@ -112,8 +121,17 @@ def _judge_count(terminal: Terminal, asked: PushCommand) -> None:
         _note_compared(terminal)
         return
     start = datetime.fromisoformat(asked.arguments["start"])
+    if start == EARLIEST and _sent_all_lately(terminal):
+        _note_compared(terminal)
+        return
     heard = asked.sent_at.isoformat() if asked.sent_at else ""
     _queue(terminal, Kind.QUERY_ATTLOG, start, count=count, heard_at=heard)
+
+
+def _sent_all_lately(terminal: Terminal) -> bool:
+    """A log that was cleared once is never again as long as what is here: it isn't sent each time."""
+    lately = _orders(terminal).filter(created_at__gt=Now() - _WHOLE_AGAIN, arguments__start=EARLIEST.isoformat())
+    return lately.filter(kind=Kind.QUERY_ATTLOG, state=State.DONE).exists()
 
 
 def _judge_sent(terminal: Terminal, query: PushCommand) -> None:
@@ -145,7 +163,13 @@ def _counts(terminal: Terminal, asked: PushCommand, *, until: datetime | None = 
     if until is not None:
         rows, kept = rows.filter(upload_time__lte=until), kept.filter(first_seen_at__lte=until)
     punches = rows.order_by().count()
-    return {punches, punches + kept.order_by().count()}
+    return {punches, punches + _count_of_log(kept)}
+
+
+def _count_of_log(kept: QuerySet[QuarantinedRecord]) -> int:
+    """Without photos, people and operations that could not be read."""
+    heads = kept.order_by().annotate(head=Substr("raw", 1, _HEAD, output_field=BinaryField()))
+    return sum(_OF_OTHERS.match(bytes(head)) is None for head in heads.values_list("head", flat=True))
 
 
 def _move(terminal: Terminal, heard_at: datetime | None) -> None:

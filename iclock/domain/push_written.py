@@ -14,7 +14,7 @@ from django.db.models import F
 from django.db.models.functions import Greatest, Now
 
 from iclock import orders
-from iclock.domain import placements
+from iclock.domain import comparing, placements
 from iclock.domain.kept import Held, Outcome, Row
 from iclock.domain.placements import Sides
 from iclock.domain.plan import Fields, Intent, Kind
@@ -89,6 +89,10 @@ def prepare(terminal: Terminal, rows: Sequence[PushCommand]) -> Preparation:
         if intent is None:
             done.unwanted.append(row)
             continue
+        if row.times_sent and _was_another(sides, row.emp_code):
+            comparing.doubt_fingers(terminal)
+            done.unwanted.append(row)
+            continue
         try:
             text, sent = told.order(intent)
         except ValueError as error:
@@ -97,6 +101,11 @@ def prepare(terminal: Terminal, rows: Sequence[PushCommand]) -> Preparation:
         done.ready[row.pk] = Prepared(row, text, intent, sent)
     _leave_what_is_not_kept(terminal, done)
     return done
+
+
+def _was_another(sides: Sides, code: str) -> bool:
+    """The unit may have somebody else by this code since it was sent, with their fingers: that is asked first."""
+    return code in sides.wanted and sides.rows.get(code, Row()).means_another(sides.uuids.get(code))
 
 
 def note_answered(terminal: Terminal, answered: Sequence[tuple[PushCommand, int]]) -> None:

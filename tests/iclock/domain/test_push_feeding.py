@@ -224,6 +224,8 @@ def list_answered(gate: Terminal, *, returned: int = 0, told: int = 0, counted: 
     moment = timezone.now() - timedelta(minutes=3)
     done = {"state": State.DONE, "finished_at": moment, "sent_at": moment, "returned": returned}
     PushCommand.objects.filter(pk=listing.pk).update(**done)
+    info = PushCommand.objects.create(terminal=gate, kind="info")
+    PushCommand.objects.filter(pk=info.pk).update(**{**done, "finished_at": timezone.now()}, sent={"people": counted})
     Terminal.objects.update(user_count=counted)
     ids = [row.pk for row in TerminalPerson.objects.order_by("emp_code")[told:]]
     TerminalPerson.objects.filter(pk__in=ids).update(told_at=timezone.now() - timedelta(days=1))

@@ -366,7 +366,7 @@ def test_an_order_whose_answer_was_lost_is_handed_out_again_when_that_does_no_ha
     assert PushCommand.objects.get().times_sent == 2
 
 
-def test_after_five_times_nobody_knows_and_the_plan_begins_anew(area: Area, gate: Terminal) -> None:
+def test_after_five_times_nobody_knows_and_the_plan_begins_anew_after_a_while(area: Area, gate: Terminal) -> None:
     hire(area, "7")
     plan(gate)
     for _ in range(5):
@@ -377,6 +377,8 @@ def test_after_five_times_nobody_knows_and_the_plan_begins_anew(area: Area, gate
     row = PushCommand.objects.get()
     assert (row.state, row.result) == (State.FAILED, "Sent, but no answer came.")
     assert not PersonIntent.objects.get().done
+    assert placements.plan_for(gate, room_of(gate.push)) == [], "it answers nothing: not at once"
+    TerminalPerson.objects.update(retry_at=timezone.now())
     assert [intent.kind for intent in placements.plan_for(gate, room_of(gate.push))] == [Kind.ADD]
 
 
