@@ -34,6 +34,7 @@ RETURNING ARRAY(SELECT kind::text FROM iclock_alarm WHERE terminal_id = %(termin
     (SELECT stores FROM iclock_alarm
         WHERE terminal_id = %(terminal)s AND kind = 'nearly_full' AND closed_at IS NULL)"""
 # A clock around the limit isn't an alarm at each second visit: it is right again below this part of the limit.
+_MOST_DRIFT: Final = 2**31 - 1
 _RIGHT_AGAIN: Final = 0.9
 
 
@@ -138,8 +139,10 @@ def _write_presence(terminal: Terminal, report: Report, source: Source) -> Open:
 def _heard(terminal: Terminal, report: Report, source: Source) -> Open | None:
     """None when the terminal wasn't online."""
     sql = _HEARD.format(moment="push_time" if source is Source.PUSH else "pull_time")
+    # A clock that shows the year 2199 is further ahead than the column can say.
+    drift = None if report.drift is None else max(-_MOST_DRIFT, min(report.drift, _MOST_DRIFT))
     with connection.cursor() as cursor:
-        cursor.execute(sql, {"terminal": terminal.pk, "drift": report.drift, "heard_at": report.heard_at})
+        cursor.execute(sql, {"terminal": terminal.pk, "drift": drift, "heard_at": report.heard_at})
         row = cursor.fetchone()
     return None if row is None else Open(frozenset(row[0]), row[1] or ())
 

@@ -21,9 +21,9 @@ from django.utils import timezone
 
 from iclock.domain import comparing, health, presence
 from iclock.domain.alarms import Kind, end_alarm, raise_alarm
-from iclock.domain.ingest import FUTURE
+from iclock.domain.ingest import FUTURE, fault_of
 from iclock.domain.push_admission import note_address
-from iclock.domain.push_options import Kept, one_line, read_kept
+from iclock.domain.push_options import MOST_OPTIONS, Kept, one_line, read_kept
 from iclock.lines import Info
 from iclock.models import Alarm, PushCommand, PushPosition, PushState, Terminal, TerminalPresence, Transaction
 from iclock.orders import Kind as OrderKind
@@ -115,7 +115,7 @@ def note_info(terminal: Terminal, info: Info) -> None:
 def note_options(terminal: Terminal, options: Mapping[str, str]) -> None:
     """How it is made and set up, as it told after the handshake; what it didn't tell this time stays."""
     kept = read_kept(options)
-    news = {name: value for name, value in kept.options.items() if terminal.push.options.get(name) != value}
+    news = _news(terminal.push.options, kept.options)
     if news:
         with connection.cursor() as cursor:
             cursor.execute(
@@ -126,11 +126,19 @@ def note_options(terminal: Terminal, options: Mapping[str, str]) -> None:
     _keep(terminal, kept)
 
 
+def _news(known: Mapping[str, str], told: Mapping[str, str]) -> dict[str, str]:
+    """What is told for the first time only as far as there is room for: what is known is read with every request."""
+    changed = {name: value for name, value in told.items() if name in known and known[name] != value}
+    added = [(name, value) for name, value in told.items() if name not in known]
+    return {**changed, **dict(added[: max(0, MOST_OPTIONS - len(known))])}
+
+
 def note_clock(terminal: Terminal, punches: Sequence[Punch], *, arrived: datetime) -> None:
     """What the latest stamp of a post says of the unit's clock. A post that brought nothing new says nothing."""
-    if not punches:
+    stored = [punch.punch_time for punch in punches if not fault_of(punch)]
+    if not stored:
         return
-    latest = max(punch.punch_time for punch in punches)
+    latest = max(stored)
     ahead = read_wall(latest, zone(terminal.time_zone)).instant(latest) - arrived
     if ahead > FUTURE:
         PushState.objects.filter(terminal=terminal).update(future_at=Now())

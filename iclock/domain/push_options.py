@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-_MOST_OPTIONS: Final = 200
+MOST_OPTIONS: Final = 200
 _LONGEST_NAME: Final = 40
 _LONGEST_VALUE: Final = 200
 _SECRET: Final = ("key", "pass", "pwd", "secret", "token")
@@ -71,7 +71,7 @@ def _bounded(options: Mapping[str, str]) -> dict[str, str]:
     kept: dict[str, str] = {}
     for name, value in options.items():
         plain = one_line(name, _LONGEST_NAME).lstrip("~")
-        if plain and len(kept) < _MOST_OPTIONS and not any(word in plain.lower() for word in _SECRET):
+        if plain and len(kept) < MOST_OPTIONS and not any(word in plain.lower() for word in _SECRET):
             kept[plain] = one_line(value, _LONGEST_VALUE)
     return kept
 

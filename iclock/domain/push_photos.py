@@ -25,6 +25,7 @@ from django.db import IntegrityError, transaction
 from iclock.domain import placements, taking
 from iclock.domain.history import purge
 from iclock.domain.marks import hold_terminals
+from iclock.domain.push_gathering import beside_the_others
 from iclock.domain.push_people import belongs
 from iclock.domain.push_room import room_of
 from iclock.lines import PictureLine
@@ -32,6 +33,7 @@ from iclock.models import SyncMark, Terminal, TerminalPhoto
 from iclock.punch import Reject
 from personnel.domain.photos import read_photo
 from zkbio import crypto
+from zkbio.api.streams import let_connection_go
 from zkbio.pooled.storing import beside
 
 _TABLE: Final = "iclock_terminalphoto"
@@ -46,13 +48,16 @@ def keep_picture(terminal: Terminal, picture: PictureLine) -> Reject | None:
     digest = _digest(picture)
     if TerminalPhoto.objects.filter(terminal=terminal, digest=digest).exists():
         return None
+    # Without a place among those who store: small files may hold millions of pixels.
+    let_connection_go()
     try:
         photo = beside(_made_anew, picture.data)
     except ValidationError as error:
         return refused_picture(f"{picture.kind} {picture.pin}", reason=" ".join(error.messages), size=len(picture.data))
-    _store(terminal, picture, photo, digest)
-    if picture.kind == "user":
-        _take_portrait(terminal, picture.pin, photo)
+    with beside_the_others():
+        _store(terminal, picture, photo, digest)
+        if picture.kind == "user":
+            _take_portrait(terminal, picture.pin, photo)
     return None
 
 

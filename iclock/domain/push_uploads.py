@@ -29,6 +29,8 @@ from zkbio.texts import in_print
 
 T = TypeVar("T", bound=Line)
 _MOST_STAMP: Final = 40
+# Units tell a position of these; it is asked for of the first four.
+_STAMPED: Final = frozenset((*push_contact.TABLES, "RTLOG", "TRANSACTION"))
 # What is remembered of a clock is rounded, and so is what it shows.
 _WHOLE_SECONDS: Final = timedelta(seconds=2)
 # Of this process.
@@ -38,7 +40,7 @@ _gathering: Final = Gathering()
 def store_attendance(terminal: Terminal, attendance: Attendance, *, table: str, stamp: str) -> Counts:
     """The punches of a post. Raises django.db.Error."""
     arrived = timezone.now()
-    position = Position(terminal, table, _kept(stamp), attendance.count)
+    position = _position(terminal, table, stamp, attendance.count)
     if _is_ordinary(attendance):
         new = _gathering.store(Post(terminal, attendance.punches, _doubtful(terminal)), position)
         counts = Counts(new, len(attendance.punches) - new)
@@ -80,19 +82,20 @@ def store_lines(terminal: Terminal, uploaded: Uploaded, *, table: str, stamp: st
             record_punches(terminal, uploaded.punches, source=Source.PUSH, doubtful=doubtful)
         keep_events(terminal, _of(OperationLine, lines))
         note_people(terminal, _of(UserLine, lines), _of(TemplateLine, lines))
-        pictures = [keep_picture(terminal, picture) for picture in _of(PictureLine, lines)]
+    pictures = [keep_picture(terminal, picture) for picture in _of(PictureLine, lines)]
+    with beside_the_others():
         _finish(
             terminal,
             [*uploaded.rejects, *filter(None, pictures)],
-            move_cursor=lambda: advance([Position(terminal, table, _kept(stamp), len(uploaded.punches))]),
+            move_cursor=lambda: advance([_position(terminal, table, stamp, len(uploaded.punches))]),
         )
 
 
 def store_photo(terminal: Terminal, picture: PictureLine) -> None:
     """Raises django.db.Error and OSError."""
-    with beside_the_others():
-        refused = keep_picture(terminal, picture)
-        if refused:
+    refused = keep_picture(terminal, picture)
+    if refused:
+        with beside_the_others():
             _finish(terminal, [refused])
 
 
@@ -116,9 +119,10 @@ def _finish(terminal: Terminal, rejects: Sequence[Reject], *, move_cursor: Calla
     record_punches(terminal, (), source=Source.PUSH, rejects=rejects, move_cursor=move_cursor)
 
 
-def _kept(stamp: str) -> str:
-    """The unit's own position, as it told it."""
-    return in_print(stamp)[:_MOST_STAMP]
+def _position(terminal: Terminal, table: str, stamp: str, lines: int) -> Position:
+    """The unit's own position, as it told it, in a table that there is: any name may stand in a request."""
+    told = in_print(stamp)[:_MOST_STAMP] if table in _STAMPED else ""
+    return Position(terminal, table, told, lines)
 
 
 def _doubtful(terminal: Terminal) -> WallRange | None:

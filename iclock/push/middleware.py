@@ -11,23 +11,33 @@ from collections.abc import Callable
 from typing import Final
 
 from django.conf import settings
-from django.core.exceptions import MiddlewareNotUsed
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase, HttpResponseNotFound
 
 from iclock.push.urls import PATH
 from iclock.push.views import serve
 
-_PATH: Final = re.compile(PATH, re.IGNORECASE)
+# In ASCII: to Unicode a long s is an s, too, and no verb is written with it.
+_PATH: Final = re.compile(PATH, re.IGNORECASE | re.ASCII)
+# Where units ask for what doesn't exist here, with the secret of their path perhaps. The API's paths aren't theirs.
+_THEIRS: Final = re.compile(r"p/+[^/]|iclock/+(?!/|api(?:/|$))", re.IGNORECASE | re.ASCII)
 
 
 class PushMiddleware:
-    """Not used where terminals have a listener of their own (SERVE=web): there these paths don't exist."""
+    """Where terminals have a listener of their own (SERVE=web) it serves none: there these paths don't exist."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        if settings.SERVE == "web":
-            raise MiddlewareNotUsed
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        found = _PATH.match(request.path_info.lstrip("/"))
-        return self.get_response(request) if found is None else serve(request, **found.groupdict())
+        path = request.path_info.lstrip("/")
+        found = None if settings.SERVE == "web" else _PATH.match(path)
+        if found is not None:
+            return serve(request, **found.groupdict())
+        return _nothing_here() if _THEIRS.match(path) else self.get_response(request)
+
+
+def _nothing_here() -> HttpResponseBase:
+    """Never 200, as other unknown paths may be (ZKBIO_SOFT_404): a unit would forget what it sent. Nor is it logged."""
+    response = HttpResponseNotFound(b"Nothing is served here.", content_type="text/plain")
+    response._has_been_logged = True  # type: ignore[attr-defined]
+    return response

@@ -22,6 +22,7 @@ _KEY: Final = re.compile(r"[A-Za-z]\w*", re.ASCII)
 _SECRET: Final = re.compile(r"passw|pwd|comm?key|secret", re.IGNORECASE)
 _COUNT: Final = re.compile(r"\d{1,10}", re.ASCII)
 _ID: Final = re.compile(r"\d{1,10}", re.ASCII)
+_MOST_UNSIGNED: Final = 2**32
 _RETURNED: Final = re.compile(r"-?\d{1,10}", re.ASCII)
 _PHOTO: Final = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(?:-([\w-]{1,24}))?\.(?:jpe?g|JPE?G)")
 
@@ -91,11 +92,19 @@ def _answer(text: str, told: dict[str, str]) -> Answer | None:
     pairs = {key.strip().lower(): (key, value.strip()) for key, _, value in _pairs(text)}
     number, returned = (pairs.pop(key, ("", ""))[1] for key in ("id", "return"))
     command = pairs.pop("cmd", ("", ""))[1]
-    if not (_ID.fullmatch(number) and _RETURNED.fullmatch(returned)):
+    code = _code(returned)
+    if code is None or not _ID.fullmatch(number):
         return None
     for key, value in pairs.values():
         _take(told, f"{key}={value}")
-    return Answer(int(number), int(returned), command, told)
+    return Answer(int(number), code, command, told)
+
+
+def _code(text: str) -> int | None:
+    """A code of 32 bits; some units print those below 0 as if they had no sign. None for what is none."""
+    code = int(text) if _RETURNED.fullmatch(text) else _MOST_UNSIGNED
+    code -= _MOST_UNSIGNED if _MOST_COUNT < code < _MOST_UNSIGNED else 0
+    return code if -_MOST_COUNT <= code <= _MOST_COUNT else None
 
 
 def _pairs(text: str) -> list[tuple[str, str, str]]:
