@@ -44,7 +44,8 @@ class Habits:
     """How one unit is set up: the spelling of its requests, and its patience in seconds.
 
     ``code_page`` None is that of its state. ``delay`` and ``error_delay`` overrule what the server asks for.
-    ``batch`` is the most lines a post has. ``sets_clock`` False keeps a wrong clock wrong.
+    ``batch`` is the most lines a post has. ``sets_clock`` False keeps a wrong clock wrong. ``source`` is the address
+    it dials from, "" for whichever.
     """
 
     suffix: Literal["", ".aspx", "/"] = ""
@@ -60,3 +61,4 @@ class Habits:
     error_delay: float | None = None
     timeout: float = 10.0
     reboot_seconds: float = 1.0
+    source: str = ""

@@ -86,13 +86,16 @@ class Wire:
             connection.close()
 
     def _connection(self) -> HTTPConnection:
+        here = (self._habits.source, 0) if self._habits.source else None
         if not self._https:
-            return HTTPConnection(self._host, self._port, timeout=self._habits.timeout)
+            return HTTPConnection(self._host, self._port, timeout=self._habits.timeout, source_address=here)
         context = ssl.create_default_context()
         if self._habits.insecure:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        return HTTPSConnection(self._host, self._port, timeout=self._habits.timeout, context=context)
+        return HTTPSConnection(
+            self._host, self._port, timeout=self._habits.timeout, context=context, source_address=here
+        )
 
     def _send(
         self, connection: HTTPConnection, target: str, body: bytes | None, faults: Sequence[PushFault], stop: Event

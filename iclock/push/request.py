@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -12,9 +12,12 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from zkbio.api.origin import client_address
+from zkbio.api.streams import let_connection_go
 
 _SERIAL: Final = re.compile(r"[A-Za-z0-9_-]{1,50}", re.ASCII)
 _LENGTH: Final = re.compile(r"\d{1,15}", re.ASCII)
+# Of a body, that is read before it is known whose it is: who isn't admitted may have nothing larger kept here.
+_MOST_UNASKED: Final = 65_536
 _MOST_QUERY: Final = 8_192
 _MOST_FIELDS: Final = 50
 
@@ -29,7 +32,10 @@ class RefusedRequest(Exception):  # noqa: N818 - an answer, not a defect
 
 @dataclass(frozen=True, slots=True)
 class PushRequest:
-    """Who asks for what. Keys of the ``query`` in small letters, each once; ``secret`` is of the path."""
+    """Who asks for what. Keys of the ``query`` in small letters, each once; ``secret`` is of the path.
+
+    A large ``body`` isn't read at first: see `read_body`.
+    """
 
     method: str
     verb: str
@@ -38,6 +44,7 @@ class PushRequest:
     secret: str
     query: Mapping[str, str]
     body: bytes = field(repr=False)
+    length: int = 0
 
     @property
     def table(self) -> str:
@@ -56,12 +63,25 @@ def read_request(request: HttpRequest, *, verb: str, secret: str) -> PushRequest
     if not _SERIAL.fullmatch(serial):
         raise RefusedRequest(400, "SN is missing or no serial number: letters, digits, - and _, 50 at most.")
     length = _length(request)
+    body = _read(request, length) if length <= _MOST_UNASKED else b""
+    return PushRequest(
+        str(request.method), verb.lower(), serial, client_address(request), secret, query, body, length
+    )  # fmt: skip
+
+
+def read_body(request: HttpRequest, asked: PushRequest) -> PushRequest:
+    """With all of its body, once it is known whose it is. That may take as long as the unit likes."""
+    if len(asked.body) == asked.length:
+        return asked
+    let_connection_go()
+    return replace(asked, body=_read(request, asked.length))
+
+
+def _read(request: HttpRequest, length: int) -> bytes:
     body = request.read(length) if length else b""
     if len(body) != length:
         raise RefusedRequest(400, f"The body was cut: {len(body)} of {length} bytes came. Send all of it again.")
-    return PushRequest(
-        str(request.method), verb.lower(), serial, client_address(request), secret, query, body
-    )  # fmt: skip
+    return body
 
 
 def _query(request: HttpRequest) -> dict[str, str]:

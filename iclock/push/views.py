@@ -19,7 +19,7 @@ from iclock.domain import push_admission, push_contact, push_orders, push_upload
 from iclock.domain.push_admission import Caller
 from iclock.models import Terminal
 from iclock.push import answers, codec
-from iclock.push.request import PushRequest, RefusedRequest, read_request
+from iclock.push.request import PushRequest, RefusedRequest, read_body, read_request
 from zkbio.clock import zone
 
 Verb = Callable[[Terminal, PushRequest], bytes]
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 def serve(request: HttpRequest, verb: str, secret: str | None = None) -> HttpResponse:
     """One request of one unit."""
     try:
-        return _answer(_carry_out(read_request(request, verb=verb, secret=secret or "")))
+        return _answer(_carry_out(request, read_request(request, verb=verb, secret=secret or "")))
     except RefusedRequest as refusal:
         return _answer(str(refusal).encode(), status=refusal.status)
     except UnreadablePostError:
@@ -49,7 +49,7 @@ def serve(request: HttpRequest, verb: str, secret: str | None = None) -> HttpRes
         return _answer(_LATER.encode(), status=500)
 
 
-def _carry_out(asked: PushRequest) -> bytes:
+def _carry_out(request: HttpRequest, asked: PushRequest) -> bytes:
     if not push_admission.is_in_rate(f"{asked.serial} {asked.address}"):
         raise RefusedRequest(429, "Too many requests of this unit.")
     terminal = push_admission.admit(
@@ -63,7 +63,7 @@ def _carry_out(asked: PushRequest) -> bytes:
     if asked.method not in verbs:
         raise RefusedRequest(405, f"{asked.verb} is asked for by {' or '.join(verbs)}.")
     push_contact.note_heard(terminal, asked.address)
-    return verbs[asked.method](terminal, asked)
+    return verbs[asked.method](terminal, read_body(request, asked))
 
 
 def _answer(body: bytes, *, status: int = 200) -> HttpResponse:

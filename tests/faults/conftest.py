@@ -7,10 +7,24 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.stack import Stack, brought_up
+from tests.faults.dialling import without_tracebacks
+from tests.faults.stack import Stack, Web, brought_up
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     with brought_up(os.environ) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def _web(stack: Stack) -> Iterator[Web]:
+    with stack.web(PUSH_LEASE_SECONDS="2") as web:
+        yield web
+
+
+@pytest.fixture
+def dialled(stack: Stack, _web: Web) -> Iterator[Web]:
+    """The web server that terminals dial; whatever the test does to it, its log has no defect to tell of."""
+    with without_tracebacks(stack):
+        yield _web

@@ -32,6 +32,7 @@ from zkbio.launcher.throwaway import OPERATORS, throwaway_state
 from zkbio.launcher.valkey import EmbeddedValkey, free_port
 
 TERMINALS = 100
+DIALLING = 160
 PEOPLE = tuple(SimUser(uid, str(1000 + uid), f"Person {uid}") for uid in range(1, 31))
 MORNING = datetime(2026, 3, 2, 8, 0, 0)
 READY_SECONDS = 60
@@ -44,7 +45,10 @@ _FURNISH = """
 import json, sys
 from django.contrib.auth import get_user_model
 from devices.models import Device
+from iclock.domain.terminals import add_terminal
 from zkbio.accounts.domain.tokens import issue_token
+for serial in json.loads(sys.argv[2]):
+    add_terminal(sn=serial, alias=serial, time_zone="UTC")
 for serial, port in json.loads(sys.argv[1]).items():
     Device(key=serial.lower(), name=serial, host="127.0.0.1", port=port, timeout=2, interval=1, enabled=False).save()
 print(issue_token(get_user_model().objects.create_superuser("faults", password=None)))
@@ -95,6 +99,7 @@ class Stack:
         self.redis = EmbeddedValkey(state.root)
         self._base = {name: value for name, value in base.items() if name not in OPERATORS}
         self._units: list[Unit] = []
+        self._serials: list[str] = []
         self._token = ""
         self.environ: dict[str, str] = {}
 
@@ -116,7 +121,8 @@ class Stack:
             specs = [TerminalSpec(serial=f"FLT{number:04}", users=PEOPLE) for number in range(TERMINALS)]
             self._units = [running.enter_context(Unit(spec)) for spec in specs]
             ports = json.dumps({unit.spec.serial: unit.port for unit in self._units})
-            self._token = self.django(_FURNISH, ports).strip()
+            self._serials = [f"DIAL{number:04}" for number in range(DIALLING)]
+            self._token = self.django(_FURNISH, ports, json.dumps(self._serials)).strip()
             yield
 
     # -- terminals and their devices
@@ -136,6 +142,12 @@ class Stack:
             if self.postgres.running is None:
                 self.postgres.start()
             self.execute("UPDATE devices_device SET enabled = false WHERE key = ANY(%s)", keys)
+
+    def serials(self, count: int) -> list[str]:
+        """Of so many terminals that may dial and never did."""
+        fresh, self._serials = self._serials[:count], self._serials[count:]
+        assert len(fresh) == count, "the fixture has too few terminals that dial"
+        return fresh
 
     def elapse(self, seconds: float) -> None:
         """What PostgreSQL's clock decides about devices is decided as if so much time had passed."""
