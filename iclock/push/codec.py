@@ -7,10 +7,11 @@ a photo, which comes alone, is refused by a `RefusalError`.
 from iclock.push.attendance import read_attlog, read_kept_line, read_rtlog, read_rtstate
 from iclock.push.people import read_lines, read_querydata
 from iclock.push.telling import read_answers, read_info, read_options, read_photo
-from iclock.push.text import RefusalError
+from iclock.push.text import RefusalError, is_rubble
 
 __all__ = [
     "RefusalError",
+    "is_rubble",
     "read_answers",
     "read_attlog",
     "read_info",

@@ -16,6 +16,9 @@ MOST_RAW: Final = 64 * 1024
 MOST_REASON: Final = 200
 MOST_PIN: Final = 24
 
+# The shortest line that tells something, a time or a person, and how many of a post may be shorter.
+_SHORTEST: Final = 16
+_MOST_SHORT: Final = 20_000
 _LINE: Final = re.compile(rb"[^\r\n\0]+")
 _MOMENT: Final = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}", re.ASCII)
 _ODD_MOMENT: Final = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})[ T]{1,2}(\d{1,2}):(\d{1,2}):(\d{1,2})", re.ASCII)
@@ -41,6 +44,12 @@ _MOST_HARMLESS: Final = 100
 
 class RefusalError(ValueError):
     """What was sent can't be read; the sentence says why and holds nothing of a password or template."""
+
+
+def is_rubble(body: bytes) -> bool:
+    """Whether these are more and shorter lines than any unit sends; reading millions of them takes half a minute."""
+    ends = sum(map(body.count, (b"\n", b"\r", b"\0"))) - body.count(b"\r\n")
+    return ends > _MOST_SHORT and ends * _SHORTEST > len(body)
 
 
 def lines_of(body: bytes, most: int) -> Iterator[bytes]:

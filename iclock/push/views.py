@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
@@ -20,14 +20,19 @@ from iclock.domain.push_admission import Caller
 from iclock.models import Terminal
 from iclock.push import answers, codec
 from iclock.push.request import PushRequest, RefusedRequest, read_body, read_request
+from zkbio.api.streams import let_connection_go
 from zkbio.clock import zone
+from zkbio.pooled.storing import beside
 
+T = TypeVar("T")
 Verb = Callable[[Terminal, PushRequest], bytes]
 
 # For who is unknown, waits, was blocked, comes by another's path, without a key or from elsewhere: nobody learns which.
 NOT_ADMITTED: Final = "This unit is not admitted here."
 _LATER: Final = "Nothing of this was kept; send it again later."
 _RETRY_SECONDS: Final = 30
+# A body of so many bytes is read in about 20 ms.
+_LARGE: Final = 128 * 1024
 
 _log = logging.getLogger(__name__)
 
@@ -76,6 +81,16 @@ def _answer(body: bytes, *, status: int = 200) -> HttpResponse:
     return response
 
 
+def _read(reader: Callable[..., T], asked: PushRequest, *how: str) -> T:
+    """The lines of a body. Of a large one they are read while others are served."""
+    if codec.is_rubble(asked.body):
+        raise RefusedRequest(413, "More and shorter lines than any unit sends.")
+    if len(asked.body) <= _LARGE:
+        return reader(asked.body, *how)
+    let_connection_go()
+    return beside(reader, asked.body, *how)
+
+
 def _generation(asked: PushRequest) -> int:
     told = asked.query.get("pushver", "").partition(".")[0]
     return int(told) if told.isascii() and told.isdigit() and len(told) < 3 else 0
@@ -110,19 +125,19 @@ def _take_upload(terminal: Terminal, asked: PushRequest) -> bytes:
 
 
 def _take_punches(terminal: Terminal, asked: PushRequest) -> bytes:
-    attendance = codec.read_attlog(asked.body, terminal.push.encoding)
+    attendance = _read(codec.read_attlog, asked, terminal.push.encoding)
     push_uploads.store_attendance(terminal, attendance, table=asked.table, stamp=asked.query.get("stamp", ""))
     return answers.acknowledged(attendance.count)
 
 
 def _take_events(terminal: Terminal, asked: PushRequest) -> bytes:
-    attendance = codec.read_rtlog(asked.body, terminal.push.encoding)
+    attendance = _read(codec.read_rtlog, asked, terminal.push.encoding)
     push_uploads.store_attendance(terminal, attendance, table=asked.table, stamp=asked.query.get("stamp", ""))
     return answers.OK
 
 
 def _take_state(terminal: Terminal, asked: PushRequest) -> bytes:
-    push_uploads.store_events(terminal, codec.read_rtstate(asked.body, terminal.push.encoding).operations)
+    push_uploads.store_events(terminal, _read(codec.read_rtstate, asked, terminal.push.encoding).operations)
     return answers.OK
 
 
@@ -132,14 +147,14 @@ def _take_options(terminal: Terminal, asked: PushRequest) -> bytes:
 
 
 def _take_lines(terminal: Terminal, asked: PushRequest) -> bytes:
-    uploaded = codec.read_lines(asked.body, asked.table, terminal.push.encoding)
+    uploaded = _read(codec.read_lines, asked, asked.table, terminal.push.encoding)
     push_uploads.store_lines(terminal, uploaded, table=asked.table, stamp=asked.query.get("stamp", ""))
     return answers.acknowledged(uploaded.count)
 
 
 def _take_query(terminal: Terminal, asked: PushRequest) -> bytes:
     table = asked.query.get("tablename", "")
-    uploaded = codec.read_querydata(asked.body, table, terminal.push.encoding)
+    uploaded = _read(codec.read_querydata, asked, table, terminal.push.encoding)
     push_uploads.store_lines(terminal, uploaded, table=table.upper(), stamp="")
     return answers.OK
 
@@ -161,7 +176,7 @@ def _say_what_to_do(terminal: Terminal, asked: PushRequest) -> bytes:
 
 
 def _hear_what_came(terminal: Terminal, asked: PushRequest) -> bytes:
-    push_orders.note_answers(terminal, codec.read_answers(asked.body, terminal.push.encoding))
+    push_orders.note_answers(terminal, _read(codec.read_answers, asked, terminal.push.encoding))
     return answers.OK
 
 

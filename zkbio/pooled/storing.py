@@ -24,7 +24,12 @@ T = TypeVar("T")
 MOST_STORING: Final = 2
 _LOCK_SECONDS: Final = 30.0
 
+# The threads are few, too, and whoever stores needs one for each statement.
+_MOST_BESIDE: Final = 2
+_BESIDE_SECONDS: Final = 20.0
+
 _places = BoundedSemaphore(MOST_STORING)
+_hands = BoundedSemaphore(_MOST_BESIDE)
 
 
 @contextmanager
@@ -51,10 +56,18 @@ def storing(until: float, *, locks: float = _LOCK_SECONDS) -> Iterator[None]:
 
 
 def beside(call: Callable[..., T], *arguments: Any) -> T:
-    """Its outcome, of what takes long and is no statement: in a process of gevent's the loop serves the others."""
+    """Its outcome, of what takes long and is no statement: in a process of gevent's the loop serves the others.
+
+    Raises OperationalError when others take as long as somebody waits.
+    """
     if not is_module_patched("threading"):
         return call(*arguments)
-    outcome: T = _beside(call, *arguments)
+    if not _hands.acquire(timeout=_BESIDE_SECONDS):
+        raise OperationalError("others were read for as long as somebody waited")
+    try:
+        outcome: T = _beside(call, *arguments)
+    finally:
+        _hands.release()
     return outcome
 
 

@@ -394,3 +394,23 @@ def test_no_password_or_template_is_quarantined_or_logged(unit: Terminal, caplog
         assert secret not in kept
         assert secret.decode() not in caplog.text
         assert secret.decode() not in str(PushState.objects.get().options)
+
+
+@pytest.mark.parametrize("line", [b"x\n", b"\t\r\n", b"ID=1&Return=0\n", b"\n", b"x\0y\r"])
+def test_a_post_of_rubble_is_refused_before_it_is_read(unit: Terminal, line: bytes) -> None:
+    for target in (f"cdata?SN={SN}&table=ATTLOG", f"cdata?SN={SN}&table=OPERLOG", f"devicecmd?SN={SN}"):
+        assert ask(target, line * 20_001)[0] == 413
+    assert not QuarantinedRecord.objects.exists()
+
+
+@stores
+def test_a_whole_log_in_one_post_is_no_rubble(unit: Terminal) -> None:
+    lines = [
+        f"7\t2026-03-{day:02} {hour:02}:{minute:02}:{second:02}\r\n"
+        for day in range(1, 6)
+        for hour in range(24)
+        for minute in range(60)
+        for second in (0, 20, 40)
+    ]
+    assert upload("ATTLOG", "".join(lines).encode()) == (200, b"OK: 21600")
+    assert Transaction.objects.count() == 21_600
