@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.conf import settings
-from django.db.models import Max, Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from iclock.domain import push_orders
 from iclock.domain.push_contact import digest_of, options_for
 from iclock.domain.push_feeding import listening
-from iclock.models import Terminal
+from iclock.models import PushCommand, Terminal
 from iclock.orders import Kind
 
 # A unit that doesn't do what it says it did isn't asked all the time.
@@ -25,18 +25,22 @@ _AGAIN: Final = timedelta(minutes=30)
 
 def reload_due() -> int:
     """How many were told to ask again."""
-    told = Max("push_commands__created_at", filter=Q(push_commands__kind=Kind.RELOAD_OPTIONS))
-    there = listening().filter(push__shook_hands_at__isnull=False).annotate(told_at=told)
+    there = listening().filter(push__shook_hands_at__isnull=False).select_related("push", "presence")
     now = timezone.now()
     due = [
         terminal
-        for terminal in there.select_related("push", "presence")
-        if (terminal.told_at is None or terminal.told_at < now - _AGAIN)
-        and (_has_old(terminal, now) or _is_off(terminal))
+        for terminal in there
+        if (_has_old(terminal, now) or _is_off(terminal)) and not _was_told_lately(terminal)
     ]
     for terminal in due:
         push_orders.queue(terminal, Kind.RELOAD_OPTIONS)
     return len(due)
+
+
+def _was_told_lately(terminal: Terminal) -> bool:
+    """Asked of few: orders of a month are many."""
+    told = PushCommand.objects.filter(terminal=terminal, kind=Kind.RELOAD_OPTIONS)
+    return told.filter(created_at__gt=Now() - _AGAIN).exists()
 
 
 def _has_old(terminal: Terminal, now: datetime) -> bool:
