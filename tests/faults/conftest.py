@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.dialling import without_tracebacks
-from tests.faults.stack import Stack, Web, brought_up
+from tests.faults.stack import Stack, Web, brought_up, eventually
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +17,7 @@ def stack() -> Iterator[Stack]:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def _web(stack: Stack) -> Iterator[Web]:
     with stack.web(PUSH_LEASE_SECONDS="2") as web:
         yield web
@@ -25,6 +25,10 @@ def _web(stack: Stack) -> Iterator[Web]:
 
 @pytest.fixture
 def dialled(stack: Stack, _web: Web) -> Iterator[Web]:
-    """The web server that terminals dial; whatever the test does to it, its log has no defect to tell of."""
+    """The web server that terminals dial; whatever the test does to it, its log has no defect to tell of.
+
+    Tests before may have stopped stores and killed workers of it.
+    """
+    assert eventually(lambda: {_web.status() for _ in range(6)} == {200})
     with without_tracebacks(stack):
         yield _web

@@ -222,7 +222,7 @@ def test_row_37_a_line_of_seven_megabytes_is_kept_aside_by_its_beginning(stack: 
 def test_row_37_units_are_answered_promptly_beside_those_who_send_as_much_as_they_may(
     stack: Stack, dialled: Web
 ) -> None:
-    greedy, modest = diallers(stack, dialled, 4, batch=20_000, punches=20_000), diallers(stack, dialled, 10, punches=5)
+    greedy, modest = diallers(stack, dialled, 2, batch=15_000, punches=15_000), diallers(stack, dialled, 10, punches=5)
     slowest = 0.0
     with on_line(greedy), ThreadPoolExecutor(10) as clients:
         while lagging(greedy):
@@ -244,11 +244,11 @@ def _post(web: Web, unit: Dialler, body: bytes) -> tuple[int, bytes]:
 
 
 def test_row_37_strangers_cannot_have_the_server_keep_what_they_send(stack: Stack, dialled: Web) -> None:
-    """Who isn't admitted is refused by the head, whatever they announce; twelve of them never finish their bodies."""
+    """Who isn't admitted is refused by the head, whatever they announce; six of them never finish their bodies."""
     body = b"1" * (8 * MEGABYTE - 1)
     with bystander(stack, dialled), ExitStack() as lines:
         before = memory(dialled)
-        for number in range(12):
+        for number in range(6):
             line = lines.enter_context(socket.create_connection(("127.0.0.1", dialled.port), timeout=10))
             with contextlib.suppress(ConnectionError):
                 line.sendall(head(f"STRANGE{number:02}", f"Content-Length: {8 * MEGABYTE}") + body)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Final
+
+import pytest
 
 from devices.simulator import CutBody, LostAnswer, PushFault, PushFaults, RebootBeforeAnswer, SilentCommands, SimUser
 from tests.faults.dialling import Dialler, assert_right, diallers, on_line, without_tracebacks
@@ -13,7 +14,7 @@ from tests.faults.stack import Stack, Web, eventually
 
 # The lease that the web server was started with (conftest) is two seconds.
 FED: Final = {"PUSH_FEED_SECONDS": "1", "PUSH_LEASE_SECONDS": "2"}
-PEOPLE: Final = {str(code): f"Person {code}" for code in range(7001, 7026)}
+PEOPLE: Final = {str(code): f"Person {code}" for code in range(7001, 7013)}
 STRANGER: Final = SimUser(1, "900", "Guest", privilege=14, card=77)
 _EMPLOY: Final = """
 import json, sys
@@ -41,20 +42,21 @@ import json, sys
 from django.contrib.auth import get_user_model
 from iclock.domain.commands import queue_commands
 from iclock.models import Terminal
-queue_commands(Terminal.objects.filter(sn__in=json.loads(sys.argv[1])), "reboot", user=get_user_model().objects.get(username="faults"))
+terminals = Terminal.objects.filter(sn__in=json.loads(sys.argv[1]))
+queue_commands(terminals, "reboot", user=get_user_model().objects.get(username="faults"))
 """
 LOST: Final[dict[str, PushFault]] = {
     "orders lost on their way": LostAnswer(on="getrequest", nth=2, times=3),
     "answers lost on their way": CutBody(on="devicecmd", times=2),
     "answer to the answers lost": LostAnswer(on="devicecmd", times=2),
-    "taken and never answered": SilentCommands(on="DATA UPDATE", nth=5, times=30),
-    "reboots before it answers": RebootBeforeAnswer(on="DATA UPDATE", nth=7, times=2),
+    "taken and never answered": SilentCommands(on="DATA UPDATE", nth=4, times=12),
+    "reboots before it answers": RebootBeforeAnswer(on="DATA UPDATE", nth=5, times=2),
     "nothing": LostAnswer(on="nothing"),
 }
 
 
-@contextmanager
-def fed(stack: Stack) -> Iterator[None]:
+@pytest.fixture(scope="module", autouse=True)
+def _fed(stack: Stack) -> Iterator[None]:
     with without_tracebacks(stack), stack.working(**FED):
         yield
 
@@ -64,7 +66,7 @@ def test_row_44_units_that_lose_orders_end_with_exactly_the_right_people(stack: 
     for unit, fault in zip(units, LOST.values(), strict=True):
         unit.faults = PushFaults(fault)
     stack.django(_EMPLOY, _serials(units), json.dumps(PEOPLE))
-    with fed(stack), on_line(units):
+    with on_line(units):
         assert eventually(holding(units, PEOPLE), 40), wrong(units, PEOPLE)
         assert eventually(lambda: open_orders(stack, units) == 0, 30), "something is still asked of them"
         stack.django(_LEAVE)
@@ -112,7 +114,7 @@ def test_row_44_no_unit_is_told_twice_to_restart(stack: Stack, dialled: Web) -> 
         LostAnswer(on="nothing"),
     ]
     units = diallers(stack, dialled, len(faults), punches=20)
-    with fed(stack), on_line(units):
+    with on_line(units):
         assert eventually(lambda: all(len(unit.requests) > 3 for unit in units))
         for unit, fault in zip(units, faults, strict=True):
             unit.faults = PushFaults(fault)

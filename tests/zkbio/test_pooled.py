@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from typing import Any
 
+import psycopg2
 import pytest
 from django.db import connection
 from django.db.utils import OperationalError
@@ -120,3 +121,10 @@ def test_a_database_that_was_away_a_moment_ago_is_not_asked_again_at_once(settin
 
     with pytest.raises(OperationalError, match="could not be reached a moment ago"):
         ask(DatabaseWrapper(settings_dict))
+
+
+def test_a_server_that_ends_in_the_middle_of_a_statement_is_away_and_no_defect(settings_dict: dict[str, Any]) -> None:
+    wrapper = DatabaseWrapper(settings_dict)
+    with pytest.raises(OperationalError, match="server closed"), wrapper.wrap_database_errors:
+        raise psycopg2.DatabaseError("server closed the connection unexpectedly")
+    assert wrapper.errors_occurred

@@ -15,7 +15,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from django.db.backends.postgresql import base
-from django.db.utils import OperationalError
+from django.db.utils import DatabaseErrorWrapper, OperationalError
+from django.utils.functional import cached_property
+from psycopg2 import DatabaseError
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2 writes the class in small letters
 
@@ -76,6 +78,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
     # Called with psycopg2's cursor at the beginning of each transaction.
     begun: Callable[[Any], None] | None = None
 
+    @cached_property
+    def wrap_database_errors(self) -> DatabaseErrorWrapper:
+        return _Errors(self)
+
     @property
     def pool_of_process(self) -> Pool:
         name = str(self.settings_dict["NAME"])
@@ -112,6 +118,16 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _close(self) -> None:
         if self.connection is not None:
             self.pool_of_process.give_back(self.connection)
+
+
+class _Errors(DatabaseErrorWrapper):
+    """psycopg2 has no kind for a server that ends in the middle of a statement: it is the one that all are of."""
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        if kind is DatabaseError and error.pgcode is None:
+            self.wrapper.errors_occurred = True  # type: ignore[attr-defined]
+            raise OperationalError(*error.args).with_traceback(traceback) from error
+        super().__exit__(kind, error, traceback)
 
 
 def _is_silent(connection: Connection) -> bool:
