@@ -63,7 +63,7 @@ PUSH_RATE = env.number("PUSH_RATE", 600, low=10, high=100_000)
 # A unit is away when it wasn't heard of for three of its heartbeats, and for so long at least.
 PUSH_AWAY_SECONDS = env.number("PUSH_AWAY_SECONDS", 60, low=5, high=86_400)
 # How often it is decided what waits for units, how long they may take to answer, how often their logs are compared.
-PUSH_FEED_SECONDS = env.number("PUSH_FEED_SECONDS", 3, low=1, high=60)
+PUSH_FEED_SECONDS = env.number("PUSH_FEED_SECONDS", 5, low=1, high=60)
 PUSH_LEASE_SECONDS = env.number("PUSH_LEASE_SECONDS", 60, low=2, high=3_600)
 PUSH_VERIFY_MINUTES = env.number("PUSH_VERIFY_MINUTES", 15, low=1, high=1_440)
 # How long the photos that units take are kept.

@@ -25,7 +25,7 @@ from zkbio.launcher.processes import wait_until
 
 LEASE_SECONDS = 61
 SENTENCE = "The database doesn't answer at the moment. Nothing was changed; please try again."
-OFTEN = {"TICK_SECONDS": "2", "KNOCK_SECONDS": "10"}
+OFTEN = {"TICK_SECONDS": "2", "KNOCK_SECONDS": "10", "PUSH_FEED_SECONDS": "10"}
 
 
 def test_row_18_a_postgresql_that_dies_in_a_merge_loses_and_doubles_nothing(stack: Stack) -> None:
