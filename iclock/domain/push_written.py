@@ -6,6 +6,7 @@ is not sent.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
@@ -39,6 +40,8 @@ _COLUMNS: Final = ("name", "card", "privilege", "password")
 _NO_SUCH_PERSON: Final = -10
 _BUSY: Final = frozenset({-3, -10, -1003, -1005})
 _SOON, _LATER = timedelta(minutes=5), timedelta(days=1)
+# Who is busy whenever they are asked is asked every hour.
+_HOURLY, _OFTEN, _LATELY = timedelta(hours=1), 3, timedelta(hours=6)
 _SAME: Final = 3
 
 
@@ -118,8 +121,9 @@ def note_answered(terminal: Terminal, answered: Sequence[tuple[PushCommand, int]
     held: dict[str, Held | None] = {}
     fingers: dict[str, dict[int, str]] = {}
     outcomes = []
+    often = _failing(terminal, sides.rows)
     for row, code in answered:
-        outcomes.append(_outcome(row, code))
+        outcomes.append(_outcome(row, code, busy=_HOURLY if (row.emp_code, row.finger) in often else _SOON))
         told = told_at.get(row.emp_code)
         # What the unit told of somebody since then is newer, or is told again.
         if told is None or row.sent_at is None or told <= row.sent_at:
@@ -191,11 +195,20 @@ def _leave_what_is_not_kept(terminal: Terminal, done: Preparation) -> None:
             del done.ready[pk]
 
 
-def _outcome(row: PushCommand, code: int) -> Outcome:
+def _failing(terminal: Terminal, codes: Collection[str]) -> set[tuple[str, int | None]]:
+    """Of whom, and of which finger, it was busy several times."""
+    failed = PushCommand.objects.filter(
+        terminal=terminal, state=State.FAILED, returned__in=_BUSY, finished_at__gt=Now() - _LATELY, emp_code__in=codes
+    )
+    times = Counter(failed.order_by().values_list("emp_code", "finger"))
+    return {what for what, count in times.items() if count >= _OFTEN}
+
+
+def _outcome(row: PushCommand, code: int, *, busy: timedelta) -> Outcome:
     kind, intent = orders.Kind(row.kind), intent_of(row)
     if is_done(row, code):
         return Outcome(intent)
-    again = _SOON if code in _BUSY else _LATER
+    again = busy if code in _BUSY else _LATER
     return Outcome(intent, orders.return_in_words(code, kind), again=again)
 
 

@@ -262,3 +262,19 @@ def test_whose_code_was_given_to_somebody_else_before_the_unit_answered_is_asked
     about = [text for text in sent if "PIN=7" in text]
     assert about[0] == "DATA DELETE USERINFO PIN=7", sent
     assert about[1].startswith("DATA UPDATE USERINFO PIN=7"), sent
+
+
+def test_a_unit_that_is_always_busy_is_tried_every_hour(area: Area, gate: Terminal) -> None:
+    hire(area, "7")
+    first_contact(gate, "99")
+    sent = 0
+    for _ in range(48):
+        push_feeding.feed_due()
+        for pk in asks(gate):
+            sent += 1
+            answers(gate, pk, returned=-1005)
+        time_passes(timedelta(minutes=5))
+        TerminalPerson.objects.filter(retry_at__lte=timezone.now() + timedelta(seconds=20)).update(
+            retry_at=timezone.now()
+        )
+    assert 4 <= sent <= 8, sent
