@@ -38,7 +38,9 @@ _NOTED_EVERY: Final = timedelta(minutes=1)
 _BACK_AND_FORTH: Final = timedelta(minutes=10)
 # So much of an address is the network.
 _PREFIXES: Final[Mapping[int, int]] = MappingProxyType({4: 24, 6: 64})
-_MOST_BUCKETS: Final = 4_096
+_MOST_BUCKETS: Final = 20_000
+# A unit shakes hands twice a minute at most; who guesses keys would like to do so more often.
+_HANDSHAKES: Final = 10
 _TWO_PLACES: Final = (
     "It dialled from two networks in turn: two units have this serial number, or somebody pretends to be it. It is"
     " given no orders while that goes on. Find out which is the right one, and give that one a secret path."
@@ -73,14 +75,17 @@ def admit(caller: Caller) -> Terminal | None:
     return terminal
 
 
-def is_in_rate(who: str) -> bool:
-    """Whether this request, too, is within what one unit may ask of this process; ``who`` is any name for it."""
-    return _Buckets.take(who)
+def is_in_rate(serial: str, address: str) -> bool:
+    """Whether this request, too, is within what one unit may ask of this process: nobody else uses up its share."""
+    return _Buckets.take(f"{serial} {_network(address)}")
 
 
 def is_ambiguous(terminal: Terminal) -> bool:
-    """Whether two units dial under its serial number, as far as is known: neither may be told anything."""
-    return Alarm.objects.open().filter(terminal=terminal, kind=Kind.TWO_PLACES).exists()
+    """Whether two units dial under its serial number, as far as is known, or it dials from a network where it was not
+    before and nobody knows yet whether it left the other one: neither may be told anything. A path of its own says
+    who it is."""
+    moved = PushState.objects.filter(terminal=terminal, path_digest="", moved_at__gt=Now() - _BACK_AND_FORTH)
+    return moved.exists() or Alarm.objects.open().filter(terminal=terminal, kind=Kind.TWO_PLACES).exists()
 
 
 def note_address(terminal: Terminal, address: str) -> None:
@@ -191,6 +196,8 @@ def _has_key(push: PushState, caller: Caller) -> bool:
     if not wanted:
         return True
     if caller.is_handshake:
+        if not _Buckets.take(f"key {caller.serial} {_network(caller.address)}", cost=settings.PUSH_RATE / _HANDSHAKES):
+            return False
         shown = _key_digest(caller.comm_key or "")
         if not hmac.compare_digest(shown, wanted):
             return False
@@ -222,8 +229,9 @@ def _normal(address: str) -> IPv4Address | IPv6Address | None:
 
 
 def _network(address: str) -> str:
-    read = ip_address(address)
-    return str(ip_network(f"{read}/{_PREFIXES[read.version]}", strict=False))
+    """ "" of a caller whose address isn't known."""
+    read = _normal(address)
+    return "" if read is None else str(ip_network(f"{read}/{_PREFIXES[read.version]}", strict=False))
 
 
 class _Buckets:
@@ -233,12 +241,12 @@ class _Buckets:
     _left: Final[OrderedDict[str, tuple[float, float]]] = OrderedDict()
 
     @classmethod
-    def take(cls, who: str) -> bool:
+    def take(cls, who: str, *, cost: float = 1.0) -> bool:
         most, now = float(settings.PUSH_RATE), time.monotonic()
         with cls._lock:
             left, then = cls._left.pop(who, (most, now))
             left = min(most, left + (now - then) * most / 60)
-            cls._left[who] = (left - 1 if left >= 1 else left, now)
+            cls._left[who] = (left - cost if left >= cost else left, now)
             while len(cls._left) > _MOST_BUCKETS:
                 cls._left.popitem(last=False)
-        return left >= 1
+        return left >= cost

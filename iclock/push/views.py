@@ -55,7 +55,7 @@ def serve(request: HttpRequest, verb: str, secret: str | None = None) -> HttpRes
 
 
 def _carry_out(request: HttpRequest, asked: PushRequest) -> bytes:
-    if not push_admission.is_in_rate(f"{asked.serial} {asked.address}"):
+    if not push_admission.is_in_rate(asked.serial, asked.address):
         raise RefusedRequest(429, "Too many requests of this unit.")
     terminal = push_admission.admit(
         Caller(asked.serial, asked.address, asked.secret, asked.query.get("pushcommkey"), asked.is_handshake)

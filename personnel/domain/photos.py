@@ -39,14 +39,14 @@ _UNREADABLE: Final = (
 )
 
 
-def read_photo(upload: IO[bytes], *, size: int) -> bytes:
+def read_photo(upload: IO[bytes], *, size: int, most_pixels: int = _MOST_PIXELS) -> bytes:
     """A JPEG without metadata, upright, at most 1600 pixels a side. Raises ValidationError."""
     if size > MOST_BYTES:
         raise ValidationError(_("A photo has at most %d bytes.") % MOST_BYTES)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return _decoded(upload)
+            return _decoded(upload, most_pixels)
     except _UNREADABLE as error:
         raise ValidationError(_("This is no JPEG, PNG or WebP image that can be read.")) from error
 
@@ -68,11 +68,11 @@ def remove_photo(name: str) -> None:
         transaction.on_commit(partial(default_storage.delete, name))
 
 
-def _decoded(upload: IO[bytes]) -> bytes:
+def _decoded(upload: IO[bytes], most_pixels: int) -> bytes:
     """The size is in the head of the file: what is too large is refused before a pixel of it is decoded."""
     with Image.open(upload, formats=_FORMATS) as image:
-        if image.width * image.height > _MOST_PIXELS:
-            raise ValidationError(_("A photo has at most %d pixels.") % _MOST_PIXELS)
+        if image.width * image.height > most_pixels:
+            raise ValidationError(_("A photo has at most %d pixels.") % most_pixels)
         image.draft("RGB", (_LONGEST_SIDE, _LONGEST_SIDE))
         upright = ImageOps.exif_transpose(image).convert("RGB")
         upright.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))

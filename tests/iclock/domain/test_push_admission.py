@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from ipaddress import ip_network
 from threading import Barrier
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.test import override_settings
 
 from iclock.domain import presence, push_admission
@@ -21,6 +23,11 @@ from zkbio.crypto import fingerprint
 HERE = "10.0.0.5"
 THERE = "10.9.9.9"
 SERIAL = "CKJF201260077"
+
+
+@pytest.fixture(autouse=True)
+def _nobody_asked_yet() -> None:
+    push_admission._Buckets._left.clear()
 
 
 def knock(serial: str = SERIAL, address: str = HERE, **shown: object) -> Terminal | None:
@@ -202,29 +209,43 @@ def test_once_the_key_is_another_what_was_shown_before_is_worth_nothing(terminal
 
 
 def test_a_unit_that_dials_from_two_networks_in_turn_is_told_of_and_ambiguous(terminal: Terminal) -> None:
-    for address in (HERE, THERE):
+    for address in (HERE, THERE, HERE):
         come_from(address)
-    assert not is_ambiguous(terminal)
-    come_from(HERE)
+    later(minutes=11)
     assert is_ambiguous(terminal)
     alarm = Alarm.objects.get(kind=Kind.TWO_PLACES)
     assert THERE not in alarm.sentence
 
 
-def test_a_unit_that_moved_or_has_another_address_in_its_network_is_not_ambiguous(terminal: Terminal) -> None:
-    for address in (HERE, "10.0.0.77", HERE, THERE, "10.9.9.10", "2001:db8::1", "2001:db8::2"):
+def test_a_unit_that_has_another_address_in_its_network_is_not_ambiguous(terminal: Terminal) -> None:
+    for address in (HERE, "10.0.0.77", HERE):
         come_from(address)
     assert not is_ambiguous(terminal)
+
+
+def test_a_unit_in_another_network_is_ambiguous_for_ten_minutes_unless_it_came_by_its_own_path(
+    terminal: Terminal,
+) -> None:
+    for address in (HERE, THERE):
+        come_from(address)
+    assert is_ambiguous(terminal)
+    later(minutes=11)
+    assert not is_ambiguous(terminal)
+    for address in ("2001:db8::1", "2001:db8::2"):
+        come_from(address)
+    assert is_ambiguous(terminal)
+    PushState.objects.update(path_digest="ab")
+    assert not is_ambiguous(terminal)
+    assert not Alarm.objects.exists()
     assert Terminal.objects.get().ip_address == "2001:db8::2"
 
 
 def test_a_unit_that_comes_back_to_a_network_after_a_while_is_not_ambiguous(terminal: Terminal) -> None:
     come_from(HERE)
     come_from(THERE)
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE iclock_pushstate SET moved_at = moved_at - interval '11 minutes'")
+    later(minutes=11)
     come_from(HERE)
-    assert not is_ambiguous(terminal)
+    assert not Alarm.objects.exists()
 
 
 def test_where_a_unit_is_polled_too_its_address_stays_the_one_that_is_dialled(terminal: Terminal) -> None:
@@ -232,6 +253,17 @@ def test_where_a_unit_is_polled_too_its_address_stays_the_one_that_is_dialled(te
     presence.mark_online(terminal)
     come_from(HERE)
     assert Terminal.objects.get().ip_address == "10.1.1.1"
+
+
+def later(*, minutes: int) -> None:
+    PushState.objects.update(moved_at=F("moved_at") - timedelta(minutes=minutes))
+
+
+def test_keys_are_tried_ten_times_a_minute_from_one_network_and_the_right_one_too(terminal: Terminal) -> None:
+    with override_settings(PUSH_COMM_KEY="12345"):
+        assert not any(shake_hands(f"guess {number}") for number in range(12))
+        assert shake_hands("12345") is None
+        assert knock(address=THERE, comm_key="12345", is_handshake=True) == terminal
 
 
 def come_from(address: str) -> None:
@@ -242,13 +274,13 @@ def come_from(address: str) -> None:
 
 def test_a_unit_may_ask_so_often_a_minute_and_others_as_often() -> None:
     with override_settings(PUSH_RATE=10):
-        assert [is_in_rate("RATE-A") for _ in range(12)] == [True] * 10 + [False] * 2
-        assert is_in_rate("RATE-B")
+        assert [is_in_rate("RATE-A", HERE) for _ in range(12)] == [True] * 10 + [False] * 2
+        assert is_in_rate("RATE-B", HERE)
 
 
 def test_what_is_remembered_of_rates_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(push_admission, "_MOST_BUCKETS", 50)
     with override_settings(PUSH_RATE=10):
         for number in range(200):
-            assert is_in_rate(f"MANY-{number}")
+            assert is_in_rate(f"MANY-{number}", HERE)
         assert len(push_admission._Buckets._left) <= 50
