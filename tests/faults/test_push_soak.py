@@ -33,7 +33,6 @@ from tests.faults.dialling import (
     all_caught_up,
     assert_right,
     diallers,
-    lagging,
     on_line,
     quarantined,
     without_tracebacks,
@@ -74,12 +73,16 @@ def soak(stack: Stack, web: Web, seed: int, *, count: int, seconds: float) -> No
                 for unit in units:
                     suffer(unit, draw)
                     live(unit, day, draw)
-                before = [len(unit.requests) for unit in units]
-                eventually(lambda: sum(map(len, _journals(units))) > sum(before) + count, 2)  # noqa: B023 - used at once
+                eventually(all_caught_up(units), 1)  # most are; what is left over is part of it
             for unit in units:
                 unit.faults = PushFaults()
-            assert eventually(all_caught_up(units), 60), [unit.state.spec.serial for unit in lagging(units)]
+            assert eventually(all_caught_up(units), 60), behind(units)
     check(stack, units)
+
+
+def behind(units: Sequence[Dialler]) -> list[tuple[str, int, object]]:
+    """Of those that have something to tell yet: how much of it was taken, and what happened last."""
+    return [(unit.serial, unit.acknowledged, unit.requests[-1]) for unit in units if not unit.caught_up()]
 
 
 def furnish(stack: Stack, web: Web, draw: random.Random) -> Dialler:
@@ -115,10 +118,6 @@ def check(stack: Stack, units: Sequence[Dialler]) -> None:
         assert not unit.forbidden
 
 
-def _journals(units: Sequence[Dialler]) -> list[Sequence[object]]:
-    return [unit.requests for unit in units]
-
-
 def soak_and_tell(stack: Stack, web: Web, *, count: int, seconds: float) -> None:
     seed = int(os.environ.get("SOAK_SEED") or random.SystemRandom().randrange(10**9))
     try:
@@ -135,4 +134,4 @@ def test_a_short_soak_of_20_units_that_dial(stack: Stack, dialled: Web) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_long_soak_of_30_units_that_dial(stack: Stack, dialled: Web) -> None:
-    soak_and_tell(stack, dialled, count=30, seconds=120)
+    soak_and_tell(stack, dialled, count=30, seconds=60)
