@@ -26,8 +26,8 @@ from zkbio.pooled.storing import storing
 # Posts of more rows are stored alone.
 MOST_ROWS: Final = 20
 MOST_POSTS: Final = ROWS_PER_TURN // MOST_ROWS
-# A unit waits for its answer about so long; then it sends again, whatever became of it here.
-PATIENCE_SECONDS: Final = 20.0
+# Units wait for an answer for ten seconds at least: then they send again, whatever became of it here.
+PATIENCE_SECONDS: Final = 8.0
 # No writer's turn takes so long; who holds a lock for longer would have all units of the process wait for each other.
 LOCK_SECONDS: Final = 3.0
 # Whoever is being stored is stored within the database's own limits, or not at all.
