@@ -13,7 +13,6 @@ from devices.simulator.push_generation import Generation
 from devices.simulator.spec import SimPunch, SimTemplate, SimUser
 
 FINGER: Final = 1
-FINGER_MAJOR: Final = "10"
 
 
 @dataclass(frozen=True, slots=True)

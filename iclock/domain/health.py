@@ -33,8 +33,9 @@ WHERE terminal_id = %(terminal)s AND online
 RETURNING ARRAY(SELECT kind::text FROM iclock_alarm WHERE terminal_id = %(terminal)s AND closed_at IS NULL),
     (SELECT stores FROM iclock_alarm
         WHERE terminal_id = %(terminal)s AND kind = 'nearly_full' AND closed_at IS NULL)"""
-# A clock around the limit isn't an alarm at each second visit: it is right again below this part of the limit.
+# What the column of the drift can say.
 _MOST_DRIFT: Final = 2**31 - 1
+# A clock around the limit isn't an alarm at each second visit: it is right again below this part of the limit.
 _RIGHT_AGAIN: Final = 0.9
 
 

@@ -153,12 +153,11 @@ def note_clock(terminal: Terminal, punches: Sequence[Punch], *, arrived: datetim
 def options_for(terminal: Terminal, serial: str, told_push_ver: str, *, now: datetime | None = None) -> Block:
     """What the handshake tells.
 
-    A table of which nothing was ever stored, or that shall be sent again, is sent from the start; of all others the
-    unit itself knows best where it is: told a stamp from here, one that was reset would leave out what it has.
+    A table of which nothing was ever stored is sent from the start; of all others the unit itself knows best where it
+    is: told a stamp from here, one that was reset would leave out what it has.
     """
-    state = terminal.push
     known = PushPosition.objects.filter(terminal=terminal).values_list("stamps", flat=True).first() or {}
-    stamps = {table: _FROM_THE_START for table in TABLES if table in state.resend or table not in known}
+    stamps = {table: _FROM_THE_START for table in TABLES if table not in known}
     return Block(
         serial=serial,
         stamps=stamps,
@@ -184,20 +183,8 @@ def digest_of(block: Block) -> str:
 
 
 def note_handshake(terminal: Terminal, digest: str, push_ver: str = "") -> None:
-    """It was told what has this digest; tables to be sent again begin anew now, until it tells where it is."""
-    again = terminal.push.resend
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE iclock_pushstate SET shook_hands_at = now(), told_digest = %s,"
-            " resend = ARRAY(SELECT each FROM unnest(resend) each WHERE each <> ALL(%s::text[]))"
-            " WHERE terminal_id = %s",
-            [digest, again, terminal.pk],
-        )
-        if again:
-            cursor.execute(
-                "UPDATE iclock_pushposition SET stamps = stamps - %s::text[] WHERE terminal_id = %s",
-                [again, terminal.pk],
-            )
+    """It was told what has this digest."""
+    PushState.objects.filter(terminal=terminal).update(shook_hands_at=Now(), told_digest=digest)
     _write_columns(terminal, {"push_ver": one_line(push_ver, 50)})
 
 

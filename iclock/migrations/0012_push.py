@@ -57,7 +57,6 @@ class Migration(migrations.Migration):
                 ('options', models.JSONField(db_default={}, default=dict, editable=False, verbose_name='what it told of itself')),
                 ('registry_code', models.CharField(blank=True, db_default='', editable=False, max_length=32)),
                 ('encoding', models.CharField(db_default='utf-8', default='utf-8', help_text='In which the unit writes names; what is UTF-8 is read as that anyway.', max_length=20, verbose_name='code page')),
-                ('resend', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=10), db_default=[], default=list, editable=False, size=None)),
                 ('listed_at', models.DateTimeField(editable=False, null=True)),
                 ('planned_for', models.BigIntegerField(editable=False, null=True)),
                 ('due_at', models.DateTimeField(editable=False, null=True)),

@@ -54,9 +54,6 @@ class PushState(models.Model):
         help_text="In which the unit writes names; what is UTF-8 is read as that anyway.",
     )
 
-    # Tables that the unit is to send from their beginning when it shakes hands next.
-    resend = ArrayField(models.CharField(max_length=10), default=list, db_default=[], editable=False)
-
     # People: when all of the unit's were told last, and what the plan that is under way was made for.
     listed_at = models.DateTimeField(null=True, editable=False)
     planned_for = models.BigIntegerField(null=True, editable=False)

@@ -13,10 +13,9 @@ from iclock.push.text import encode_time
 OK: Final = b"OK"
 PUSH_VERSION: Final = "2.4.1"
 PUSH3_VERSION: Final = "3.1.2"
-# "Continue behind what you last sent"; 0 asks for everything again.
+# "Continue behind what you last sent"; a stamp of 0 asks for everything.
 CONTINUE: Final = "None"
 CONTINUE_OLD: Final = "9999"
-SEND_AGAIN: Final = "0"
 STAMPED: Final = ("ATTLOG", "OPERLOG", "ATTPHOTO", "BIODATA")
 # Pictures of fingers ("FPImag") aren't asked for: nobody here has a use for them.
 UPLOADED: Final = (

@@ -104,10 +104,10 @@ def test_the_page_of_a_terminal_that_never_dialled_has_none_of_that(admin_client
 
 def test_the_code_page_is_entered_and_nothing_else_of_the_row_is_written(admin_client: Client, unit: Terminal) -> None:
     typed = form_of(admin_client, unit) | {"push-0-encoding": "gb18030"}
-    PushState.objects.update(resend=["ATTLOG"])
+    PushState.objects.update(told_digest="of now")
     assert admin_client.post(f"{TERMINALS}{unit.pk}/change/", typed).status_code == 302
     state = PushState.objects.get()
-    assert (state.encoding, state.resend) == ("gb18030", ["ATTLOG"])
+    assert (state.encoding, state.told_digest) == ("gb18030", "of now")
 
 
 @pytest.mark.parametrize("encoding", ["klingon", "utf-16", "rot13"])

@@ -222,10 +222,8 @@ def test_a_unit_is_told_how_often_to_call_and_when_to_send(unit: Terminal) -> No
 
 
 def test_a_unit_continues_where_it_was_and_sends_from_the_start_what_nobody_knows_of(unit: Terminal) -> None:
-    PushState.objects.update(resend=["OPERLOG"])
     PushPosition.objects.update_or_create({"stamps": {"ATTLOG": "82983982", "OPERLOG": "77"}}, terminal=unit)
-    told = block(come()).stamps
-    assert told == {"OPERLOG": "0", "ATTPHOTO": "0", "BIODATA": "0"}
+    assert block(come()).stamps == {"ATTPHOTO": "0", "BIODATA": "0"}
 
 
 def test_what_no_column_holds_does_not_come_into_one(unit: Terminal) -> None:
@@ -241,16 +239,15 @@ def test_the_code_of_the_platform_is_the_same_at_every_contact(unit: Terminal) -
     assert push_contact.registry_code_of(come()) == code == push_contact.registry_code_of(unit)
 
 
-def test_what_was_to_be_sent_again_is_asked_for_until_the_unit_tells_where_it_is(unit: Terminal) -> None:
-    PushState.objects.update(resend=["OPERLOG"])
-    PushPosition.objects.update_or_create({"stamps": {"ATTLOG": "82983982", "OPERLOG": "77"}}, terminal=unit)
+def test_a_handshake_leaves_the_unit_where_it_was_in_its_tables(unit: Terminal) -> None:
+    stamps = {"ATTLOG": "82983982", "OPERLOG": "77"}
+    PushPosition.objects.update_or_create({"stamps": stamps}, terminal=unit)
     asked = come()
     push_contact.note_handshake(asked, digest_of(block(asked)), "2.4.1")
     state = PushState.objects.get()
-    assert (PushPosition.objects.get().stamps, state.resend) == ({"ATTLOG": "82983982"}, [])
+    assert PushPosition.objects.get().stamps == stamps
     assert state.shook_hands_at is not None
     assert state.told_digest == digest_of(block(come()))
-    assert block(come()).stamps["OPERLOG"] == "0"
     assert Terminal.objects.get().push_ver == "2.4.1"
 
 

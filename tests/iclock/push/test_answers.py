@@ -26,7 +26,7 @@ def test_the_option_block_continues_where_nothing_is_asked_for_again() -> None:
 
 
 def test_the_option_block_asks_for_a_table_again() -> None:
-    stamps = {"ATTLOG": answers.SEND_AGAIN, "OPERLOG": "9999"}
+    stamps = {"ATTLOG": "0", "OPERLOG": "9999"}
     options = Options(serial="ABC1", offset_minutes=330, stamps=stamps, push_version="2.2.14")
     assert answers.option_block(options) == BLOCK % (b"0", b"9999", b"", b"330")
 
