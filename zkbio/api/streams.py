@@ -13,7 +13,7 @@ from typing import IO, Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 import orjson
-from django.db import connection
+from django.db import NotSupportedError, connection
 from django.db.backends.utils import CursorWrapper
 from django.http import FileResponse, HttpResponse, HttpResponseBase
 
@@ -102,7 +102,12 @@ def _execute_prepared(cursor: CursorWrapper, statement: Statement) -> None:
     arguments = f"({', '.join(['%s'] * len(names))})" if names else ""
     call = cursor.mogrify(f"EXECUTE {prepared}{arguments}", [statement.params[name] for name in names])
     # Without parameters: all of it has its final form, and a percent sign is one.
-    cursor.execute(prepare + call.decode())
+    try:
+        cursor.execute(prepare + call.decode())
+    except NotSupportedError:
+        # A migration gave its columns other types, and PostgreSQL refuses the old plan for ever.
+        known.pop(statement.sql)
+        raise
     known[statement.sql] = prepared
 
 
