@@ -88,7 +88,9 @@ def test_row_39_forty_units_return_with_a_thousand_punches_each(stack: Stack, di
 def test_row_39_five_hundred_units_return_with_fifty_thousand_punches(stack: Stack, dialled: Web) -> None:
     stack.django(_REGISTER, "500")
     serials = [f"BACK{number:04}" for number in range(500)]
-    return_together(stack, dialled, diallers(stack, dialled, 500, serials=serials, punches=100, batch=20), patience=10.0)
+    return_together(
+        stack, dialled, diallers(stack, dialled, 500, serials=serials, punches=100, batch=20), patience=10.0
+    )
 
 
 def return_together(stack: Stack, web: Web, units: Sequence[Dialler], *, patience: float = PATIENCE) -> None:
