@@ -23,6 +23,7 @@ from iclock.domain import comparing, enrolments, placements, push_orders
 from iclock.domain.commands import claim_commands, finish_command
 from iclock.domain.kept import Outcome
 from iclock.domain.plan import TAKES, Intent, Kind
+from iclock.domain.push_listing import LIST_AGAIN, LIST_EVERY, QUESTION_LIFE, note_list
 from iclock.domain.push_room import room_of, why_unfit
 from iclock.domain.push_span import EARLIEST, span, tomorrow
 from iclock.domain.push_written import order_of
@@ -39,11 +40,6 @@ _MOST_TERMINALS: Final = 50
 _MOST_QUESTIONS: Final = 200
 # Whom somebody dials too is brought up to date by whoever does.
 _DIALLED_LATELY: Final = timedelta(hours=1)
-_LIST_EVERY: Final = timedelta(days=1)
-_LIST_AGAIN: Final = timedelta(minutes=10)
-# Lines of a list may come after the answer to the question for it.
-_LATE: Final = timedelta(minutes=2)
-_QUESTION_LIFE: Final = timedelta(hours=1)
 _SOON: Final = timedelta(minutes=5)
 # A unit that asks for orders and answers none isn't asked for its templates all the time.
 _AN_HOUR: Final = timedelta(hours=1)
@@ -54,9 +50,6 @@ _NOT_CLEARED: Final = (
     " its own menu when nobody is there, after its page says that all of its punches are here."
 )
 _NOT_ENABLED: Final = "They are disabled on the unit, and one that dials can't be told to enable them: do it there."
-_NOT_LISTED: Final = "The unit didn't tell who is on it, so its people are compared by what it told by itself: {}"
-_INCOMPLETE: Final = "The unit told of {} of its {} people; nobody is taken for gone because of that."
-_UNCOUNTED: Final = "The unit told of {} people, not of how many it has; nobody is taken for gone because of that."
 _REPLACED: Final = "A newer plan took its place."
 _FED: Final = (Wish.REBOOT, Wish.UPLOAD_ALL, Wish.UPLOAD_TRANSACTION, Wish.CLEAR_CAPTURE)
 _REFUSED: Final = (Wish.CLEAR_LOG, Wish.CLEAR_ALL)
@@ -105,7 +98,7 @@ def feed_people(terminal: Terminal) -> None:
     mark = comparing.begin(terminal)
     if _waits_for_the_last(terminal, mark):
         return
-    remark = _listed(terminal, mark)
+    remark = note_list(terminal, mark)
     if remark is None:
         return
     mark.refresh_from_db()
@@ -159,8 +152,8 @@ def _people_due() -> QuerySet[Terminal]:
         | Q(sync_mark__compared_at=None)
         | Q(sync_mark__compared_at__lt=Now() - interval)
         | Q(sync_mark__carried_out__lt=F("sync_mark__planned"))
-        | (~Q(sync_mark__people_there=F("user_count")) & Q(push__listed_at__lt=Now() - _LIST_AGAIN))
-        | Q(push__listed_at__lt=Now() - _LIST_EVERY)
+        | (~Q(sync_mark__people_there=F("user_count")) & Q(push__listed_at__lt=Now() - LIST_AGAIN))
+        | Q(push__listed_at__lt=Now() - LIST_EVERY)
         | Exists(again)
     )
     waits = Q(push__due_at__gt=Now())
@@ -231,76 +224,6 @@ def _waits_for_the_last(terminal: Terminal, mark: SyncMark) -> bool:
     return planned.exists()
 
 
-def _listed(terminal: Terminal, mark: SyncMark) -> str | None:
-    """None until the unit told who is on it, lately enough: it is asked to, or its lines are waited for. Else what is
-    to be said of that, "" for nothing."""
-    state = terminal.push
-    lists = PushCommand.objects.filter(terminal=terminal, kind=orders.Kind.QUERY_USERS, emp_code="")
-    last = lists.order_by("-id").first()
-    news = last is not None and (state.listed_at is None or last.created_at > state.listed_at)
-    if last is not None and news:
-        if last.state in PushCommand.OPEN:
-            return None
-        if last.state == State.DONE:
-            return _conclude(terminal, last)
-        if last.returned is not None:  # it doesn't know the question
-            _note_listed(terminal, last.created_at)
-            return _NOT_LISTED.format(last.result)
-    if not _needs_list(terminal, mark):
-        return ""
-    pause = _AN_HOUR if last is not None and last.times_sent >= push_orders.MOST_TIMES else _SOON
-    lately = news and last is not None and last.finished_at and last.finished_at > timezone.now() - pause
-    if not lately:
-        push_orders.queue(terminal, orders.Kind.QUERY_USERS, expires_at=Now() + _QUESTION_LIFE)
-        push_orders.queue(terminal, orders.Kind.INFO, expires_at=Now() + _QUESTION_LIFE)  # how many there are
-    return None
-
-
-def _needs_list(terminal: Terminal, mark: SyncMark) -> bool:
-    listed_at = terminal.push.listed_at
-    if listed_at is None or listed_at < timezone.now() - _LIST_EVERY or mark.fingers_read_at is None:
-        return True
-    if terminal.user_count == mark.people_there or listed_at > timezone.now() - _LIST_AGAIN:
-        return False
-    held = TerminalPerson.objects.filter(terminal=terminal, held=True).count()
-    if held == terminal.user_count:  # it told by itself who came or left
-        SyncMark.objects.filter(terminal=terminal).update(people_there=held)
-        return False
-    return True
-
-
-def _conclude(terminal: Terminal, listing: PushCommand) -> str | None:
-    """The question for the list was answered; None while lines of it are waited for, or how many there are."""
-    infos = PushCommand.objects.filter(terminal=terminal, kind=orders.Kind.INFO)
-    if infos.open().exists():
-        return None
-    info = infos.filter(finished_at__gte=listing.created_at).order_by("-id").first()
-    if info is None:
-        push_orders.queue(terminal, orders.Kind.INFO, expires_at=Now() + _QUESTION_LIFE)
-        return None
-    counted = info.sent.get("people") if info.state == State.DONE else None
-    told = TerminalPerson.objects.filter(terminal=terminal, told_at__gte=listing.created_at).count()
-    terminal.refresh_from_db(fields=["user_count", "fp_count"])
-    remark = ""
-    if counted is not None and told >= counted and (told or not listing.returned):
-        placements.note_all_told(terminal, listing.created_at, room=room_of(terminal.push))
-    elif listing.finished_at is not None and listing.finished_at > timezone.now() - _LATE:
-        return None
-    else:
-        remark = _UNCOUNTED.format(told) if counted is None else _INCOMPLETE.format(told, counted)
-    _note_listed(terminal, listing.created_at)
-    return remark
-
-
-def _note_listed(terminal: Terminal, at: datetime) -> None:
-    """From now on only another number than that which the unit counts now says that something changed."""
-    terminal.push.listed_at = at
-    PushState.objects.filter(terminal=terminal).update(listed_at=at)
-    SyncMark.objects.filter(terminal=terminal).update(
-        people_there=terminal.user_count, fingers_there=terminal.fp_count, fingers_read_at=Now()
-    )
-
-
 def _try_again(terminal: Terminal) -> None:
     """What was refused a while ago is part of the plan again."""
     with transaction.atomic():
@@ -349,10 +272,10 @@ def _questions(terminal: Terminal, codes: Collection[str]) -> list[PushCommand]:
     if not codes:
         return []
     asked = PushCommand.objects.filter(
-        terminal=terminal, kind=orders.Kind.QUERY_USERS, emp_code__in=codes, created_at__gt=Now() - _QUESTION_LIFE
+        terminal=terminal, kind=orders.Kind.QUERY_USERS, emp_code__in=codes, created_at__gt=Now() - QUESTION_LIFE
     )
     left = sorted({*codes} - set(asked.values_list("emp_code", flat=True)))[:_MOST_QUESTIONS]
-    expires = timezone.now() + _QUESTION_LIFE
+    expires = timezone.now() + QUESTION_LIFE
     return [
         PushCommand(terminal=terminal, kind=orders.Kind.QUERY_USERS, emp_code=code, expires_at=expires) for code in left
     ]
