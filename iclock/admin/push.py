@@ -63,11 +63,11 @@ class PushInline(admin.StackedInline[PushState, Terminal]):
 
     model = PushState
     form = PushStateForm
-    verbose_name_plural = "PUSH: it dials"
+    verbose_name = verbose_name_plural = "PUSH: it dials"
     can_delete = False
     extra = 0
     max_num = 1
-    facts = ("handshake", "address", "moved", "path", "log_lines", "verified", "told")
+    facts = ("handshake", "dials_from", "moved", "path", "log_lines", "verified", "told")
     readonly_fields = facts
 
     def get_fields(self, request: HttpRequest, obj: Terminal | None = None) -> Any:
@@ -88,7 +88,7 @@ class PushInline(admin.StackedInline[PushState, Terminal]):
         return second(state.shook_hands_at)
 
     @admin.display(description="dials from")
-    def address(self, state: PushState) -> str:
+    def dials_from(self, state: PushState) -> str:
         return state.address or "-"
 
     @admin.display(description="changed its network")

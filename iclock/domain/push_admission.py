@@ -70,7 +70,11 @@ def admit(caller: Caller) -> Terminal | None:
         _note_pending(terminal)
         return None
     push = _state_of(terminal)
-    if push is None or not _is_on_its_path(push, caller.secret) or not _has_key(push, caller):
+    if push is None:
+        return None
+    refusal = "" if _is_on_its_path(push, caller.secret) else "it came by another path than its own"
+    if refusal := refusal or ("" if _has_key(push, caller) else "it didn't show its comm key"):
+        _tell(terminal, caller, refusal)
         return None
     return terminal
 
@@ -112,6 +116,12 @@ def note_address(terminal: Terminal, address: str) -> None:
 def count_pending() -> int:
     """How many wait of those that were never heard of before."""
     return Terminal.objects.filter(admission=Terminal.Admission.PENDING, push__isnull=False).count()
+
+
+def _tell(terminal: Terminal, caller: Caller, reason: str) -> None:
+    """For whoever wonders why an approved unit is away; once a minute, because it tries again for years."""
+    if _Buckets.take(f"told {terminal.sn}", cost=settings.PUSH_RATE):
+        _log.warning("Terminal %s (%s) isn't let in from %s: %s.", terminal.sn, terminal.alias, caller.address, reason)
 
 
 def _find(serial: str) -> Terminal | None:

@@ -29,8 +29,8 @@ _COUNTS: Final = (
 # Capacities are told in hundreds, those of the log in tens of thousands; some units tell them as they are. A number
 # from which on it can only be that follows each.
 _CAPACITIES: Final = (
-    ("maxusercount", "user_capacity", 100, 5_000),
-    ("maxfingercount", "fp_capacity", 100, 5_000),
+    ("maxusercount", "user_capacity", 100, 1_001),
+    ("maxfingercount", "fp_capacity", 100, 1_001),
     ("maxfacecount", "face_capacity", 1, 1),
     ("maxattlogcount", "transaction_capacity", 10_000, 1_000),
 )

@@ -266,6 +266,19 @@ def test_keys_are_tried_ten_times_a_minute_from_one_network_and_the_right_one_to
         assert knock(address=THERE, comm_key="12345", is_handshake=True) == terminal
 
 
+def test_why_an_approved_unit_is_not_let_in_stands_in_the_log_once_a_minute(
+    terminal: Terminal, caplog: pytest.LogCaptureFixture
+) -> None:
+    knock()
+    PushState.objects.update(path_digest=fingerprint("its-own"))
+    for _ in range(3):
+        assert knock(secret="wrong") is None
+
+    (line,) = [record.getMessage() for record in caplog.records if "isn't let in" in record.getMessage()]
+    assert line == f"Terminal {SERIAL} (Gate) isn't let in from {HERE}: it came by another path than its own."
+    assert "wrong" not in caplog.text
+
+
 def come_from(address: str) -> None:
     admitted = knock(address=address)
     assert admitted is not None
