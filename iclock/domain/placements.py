@@ -239,7 +239,12 @@ def note_taken(terminal: Terminal, sides: Sides, outcomes: Collection[Outcome]) 
 
 
 def note_unanswered(
-    terminal: Terminal, intents: Collection[Intent], sentence: str, *, pausing: Collection[str], pause: timedelta
+    terminal: Terminal,
+    intents: Collection[Intent],
+    sentence: str,
+    *,
+    pausing: Collection[str] = (),
+    pause: timedelta = timedelta(0),
 ) -> None:
     """Nobody knows what came of these intents; the next comparison finds it. The people ``pausing`` aren't tried
     again before that time is over."""
