@@ -66,9 +66,21 @@ def test_contacts_in_quick_succession_are_written_once(unit: Terminal, django_as
     again = come()
     with django_assert_num_queries(0):
         note_heard(again)
-    earlier("iclock_terminalpresence", "push_time", 16)
+    earlier("iclock_terminalpresence", "push_time", 28)
+    again = come()
+    with django_assert_num_queries(0):
+        note_heard(again)
+    earlier("iclock_terminalpresence", "push_time", 1)
     note_heard(come())
     assert timezone.now() - TerminalPresence.objects.get().push_time < timedelta(seconds=10)  # type: ignore[operator]
+
+
+def test_of_a_unit_that_seldom_asks_each_contact_is_written(unit: Terminal) -> None:
+    Terminal.objects.update(heartbeat=30)
+    note_heard(come())
+    before = TerminalPresence.objects.get().push_time
+    note_heard(come())
+    assert TerminalPresence.objects.get().push_time != before
 
 
 def test_one_that_was_thought_to_be_away_is_online_with_its_next_request(unit: Terminal) -> None:
