@@ -32,7 +32,7 @@ from zkbio.launcher.throwaway import OPERATORS, throwaway_state
 from zkbio.launcher.valkey import EmbeddedValkey, free_port
 
 TERMINALS = 100
-DIALLING = 260
+DIALLING = 261
 PEOPLE = tuple(SimUser(uid, str(1000 + uid), f"Person {uid}") for uid in range(1, 31))
 MORNING = datetime(2026, 3, 2, 8, 0, 0)
 READY_SECONDS = 60

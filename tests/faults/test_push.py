@@ -8,10 +8,12 @@ import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 import pytest
+import requests
 
 from devices.simulator import (
     PUSH_2_2,
@@ -253,3 +255,19 @@ def test_row_37_strangers_cannot_have_the_server_keep_what_they_send(stack: Stac
             with contextlib.suppress(ConnectionError):
                 line.sendall(head(f"STRANGE{number:02}", f"Content-Length: {8 * MEGABYTE}") + body)
         assert memory(dialled) - before < 20 * MEGABYTE
+
+
+def test_the_date_of_an_answer_is_the_moment_by_greenwich_because_units_set_their_clocks_by_it(
+    stack: Stack, dialled: Web
+) -> None:
+    (serial,) = stack.serials(1)
+    url = f"http://127.0.0.1:{dialled.port}/iclock/cdata?SN={serial}&options=all&pushver=2.4.1"
+    answer = requests.get(url, headers={"User-Agent": "iClock Proxy/1.09"}, timeout=10)
+
+    said = parsedate_to_datetime(answer.headers["Date"])
+    assert answer.text.startswith(f"GET OPTION FROM: {serial}\n")
+    assert abs(datetime.now(UTC) - said) < timedelta(seconds=3)
+    assert (answer.headers["Content-Type"], answer.headers["Content-Length"]) == (
+        "text/plain",
+        str(len(answer.content)),
+    )
